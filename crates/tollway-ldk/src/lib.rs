@@ -1,0 +1,3 @@
+//! The embedded Lightning node, and the private network it can run on.
+
+pub mod chain;
