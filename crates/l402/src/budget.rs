@@ -1,0 +1,88 @@
+//! What may still be spent, and what is set aside while a payment's end is not known.
+
+use crate::money::Msat;
+
+/// Money set aside for one payment: the invoice's amount and the most that routing may cost.
+///
+/// It is spent or released once. Dropping one keeps the money set aside, which is right when the
+/// end of the payment is not known.
+#[derive(Debug)]
+#[must_use]
+pub struct Hold {
+    amount: Msat,
+}
+
+/// What may still be spent. `left + held + spent` never changes.
+#[derive(Debug, Default)]
+pub struct Budget {
+    left: Msat,
+    held: Msat,
+    spent: Msat,
+}
+
+/// The budget does not allow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{asked} is asked (fee limit included), and {left} is left")]
+pub struct OverBudget {
+    /// What was asked for, with the most that routing may cost.
+    pub asked: Msat,
+    /// What the budget still allows.
+    pub left: Msat,
+}
+
+impl Hold {
+    /// How much is set aside.
+    pub const fn amount(&self) -> Msat {
+        self.amount
+    }
+}
+
+impl Budget {
+    /// So much, once.
+    pub fn new(left: Msat) -> Self {
+        Self { left, ..Self::default() }
+    }
+
+    /// Sets money aside.
+    ///
+    /// # Errors
+    /// There is less left than that.
+    pub fn hold(&mut self, amount: Msat, max_fee: Msat) -> Result<Hold, OverBudget> {
+        let over = |asked| OverBudget { asked, left: self.left };
+        let asked = amount.checked_add(max_fee).ok_or_else(|| over(amount))?;
+        let left = self.left.checked_sub(asked).ok_or_else(|| over(asked))?;
+        let held = self.held.checked_add(asked).ok_or_else(|| over(asked))?;
+        (self.left, self.held) = (left, held);
+        Ok(Hold { amount: asked })
+    }
+
+    /// The money went: `cost` of it (never counted as more than was set aside), and the rest is
+    /// free again.
+    pub fn spend(&mut self, hold: Hold, cost: Msat) {
+        let cost = cost.min(hold.amount);
+        let rest = hold.amount.checked_sub(cost).expect("the cost is at most the hold");
+        self.held = self.held.checked_sub(hold.amount).expect("a hold is held until it ends");
+        self.left = self.left.checked_add(rest).expect("it was there before");
+        self.spent = self.spent.checked_add(cost).expect("it was left before");
+    }
+
+    /// The money stayed.
+    pub fn release(&mut self, hold: Hold) {
+        self.spend(hold, Msat::ZERO);
+    }
+
+    /// What may still be spent.
+    pub const fn left(&self) -> Msat {
+        self.left
+    }
+
+    /// What is set aside.
+    pub const fn held(&self) -> Msat {
+        self.held
+    }
+
+    /// What has gone.
+    pub const fn spent(&self) -> Msat {
+        self.spent
+    }
+}
