@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// `name = value`, after optional commas; `None`, with nothing consumed, where something else
-    /// stands (the next scheme, or the end). A token68 is swallowed as if it were not there.
+    /// stands (the next scheme, or the end), and with everything consumed where a string never ends.
     fn parameter(&mut self) -> Option<(&'a str, String)> {
         let mut ahead = Cursor { rest: self.rest };
         ahead.skip(|c| c == ',' || c.is_ascii_whitespace());
@@ -95,7 +95,10 @@ impl<'a> Cursor<'a> {
         ahead.skip(|c| c.is_ascii_whitespace());
         ahead.rest = ahead.rest.strip_prefix('=')?;
         ahead.skip(|c| c.is_ascii_whitespace());
-        let value = ahead.value()?;
+        let Some(value) = ahead.value() else {
+            self.rest = "";
+            return None;
+        };
         self.rest = ahead.rest;
         Some((name, value))
     }

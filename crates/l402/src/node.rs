@@ -126,6 +126,9 @@ pub enum Why {
     /// The invoice is for another network than the node's.
     #[error("the invoice is for another network")]
     WrongNetwork,
+    /// The order never reached the node.
+    #[error("the node could not be reached")]
+    Unreachable,
     /// The node refused the order.
     #[error("the node refused")]
     Refused,

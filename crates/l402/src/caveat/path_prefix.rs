@@ -19,6 +19,6 @@ impl Caveat for PathPrefix {
     }
 
     fn narrows(&self, previous: &str, next: &str) -> bool {
-        path::is_below(previous, next)
+        previous.starts_with('/') && path::is_below(previous, next)
     }
 }

@@ -18,7 +18,7 @@ impl Caveat for Services {
     }
 
     fn narrows(&self, previous: &str, next: &str) -> bool {
-        is_sublist(previous, next)
+        services(previous).is_some() && is_sublist(previous, next)
     }
 }
 

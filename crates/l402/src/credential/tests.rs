@@ -110,7 +110,7 @@ fn what_is_not_a_credential_says_why() {
         (format!("L402 {m}:{p}:x"), Malformed::Preimage),
         (format!("L402 {m} :{p}"), Malformed::Encoding),
         (format!("L402 :{p}"), Malformed::Macaroon(MacaroonError::UnknownFormat)),
-        (format!("L402 {}:{p}", vec![&m[..]; 9].join(",")), Malformed::TooMany),
+        (format!("L402 {}:{p}", [&m[..]; 9].join(",")), Malformed::TooMany),
     ] {
         assert_eq!(opens(&headers(&[("authorization", &line)])), Err(error), "{line}");
     }
