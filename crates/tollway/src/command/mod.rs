@@ -1,0 +1,53 @@
+//! Every command: one file each, one table. Adding one means one file with one `impl`, and one line
+//! in [`COMMANDS`].
+
+mod invoice_decode;
+mod token_attenuate;
+mod token_inspect;
+
+use async_trait::async_trait;
+use clap::ArgMatches;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::shell::Shell;
+
+/// One command of the binary.
+#[async_trait]
+pub(crate) trait Command: Send + Sync {
+    /// Its words, as they are typed: `get`, or `token inspect` for one of a group.
+    fn name(&self) -> &'static str;
+
+    /// Its arguments and help, with at least one example.
+    fn define(&self, command: clap::Command) -> clap::Command;
+
+    /// Does it. What it returns is printed on stdout in the format that was asked for; talk goes to
+    /// stderr by way of the shell, as it happens.
+    async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure>;
+}
+
+/// Every command there is.
+pub(crate) static COMMANDS: &[&dyn Command] = &[
+    &token_inspect::TokenInspect,
+    &token_attenuate::TokenAttenuate,
+    &invoice_decode::InvoiceDecode,
+];
+
+/// The first word of commands that have two.
+pub(crate) struct Group {
+    /// The word.
+    pub(crate) name: &'static str,
+    /// What its commands have in common.
+    pub(crate) about: &'static str,
+}
+
+/// Every group.
+pub(crate) static GROUPS: &[Group] = &[
+    Group { name: "token", about: "Look into a token, or narrow it" },
+    Group { name: "invoice", about: "Look into an invoice" },
+];
+
+/// The arguments of a command, read into its own type. Clap has checked them already.
+fn read<T: clap::FromArgMatches>(args: &ArgMatches) -> T {
+    T::from_arg_matches(args).expect("clap has checked these arguments against the same type")
+}

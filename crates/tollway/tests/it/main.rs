@@ -1,0 +1,6 @@
+//! The real binary, from the outside: what it prints, where, and how it ends. And the shape of the
+//! workspace.
+
+mod arrows;
+mod pure;
+mod run;
