@@ -24,14 +24,15 @@ impl Exit {
         match failure {
             // Whoever read our output has seen enough.
             Failure::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Self::Ok,
-            Failure::Stdout(_) | Failure::Io { .. } => Self::General,
+            Failure::Stdout(_) | Failure::Io { .. } | Failure::TooLongForJson => Self::General,
             Failure::NoToken(_)
             | Failure::Token(_)
             | Failure::NotAPreimage
             | Failure::NotAMacaroon
             | Failure::SeveralMacaroons(_)
             | Failure::Attenuate(_)
-            | Failure::Invoice(_) => Self::Usage,
+            | Failure::Invoice(_)
+            | Failure::Ask(_) => Self::Usage,
         }
     }
 

@@ -6,6 +6,9 @@ use std::io;
 use l402::caveat::AttenuateError;
 use l402::{InvoiceError, TokenError};
 
+use crate::fetch::ask::AskError;
+use crate::fetch::sink::LONGEST_IN_JSON;
+
 /// A command failed. Messages may quote hostile text: whoever prints one escapes it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -41,6 +44,12 @@ pub(crate) enum Failure {
     /// The text is no invoice.
     #[error(transparent)]
     Invoice(#[from] InvoiceError),
+    /// The flags are no request.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The body does not fit into a JSON object.
+    #[error("the response is longer than {LONGEST_IN_JSON} bytes, too long for a JSON object")]
+    TooLongForJson,
 }
 
 impl Failure {
@@ -55,6 +64,8 @@ impl Failure {
             | Self::SeveralMacaroons(_) => "bad_token",
             Self::Attenuate(_) => "bad_caveat",
             Self::Invoice(_) => "bad_invoice",
+            Self::Ask(_) => "bad_request",
+            Self::TooLongForJson => "too_long",
         }
     }
 
@@ -65,8 +76,12 @@ impl Failure {
                 "give the token itself, `token:preimage`, or a WWW-Authenticate or Authorization line"
             }
             Self::Attenuate(_) => "see `tollway token attenuate --help` for the known conditions",
+            Self::TooLongForJson => {
+                "give `-o FILE`; what was paid for is in the wallet and is not paid for again"
+            }
             Self::Stdout(_)
             | Self::Io { .. }
+            | Self::Ask(_)
             | Self::Token(_)
             | Self::NotAPreimage
             | Self::NotAMacaroon

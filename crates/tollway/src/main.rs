@@ -4,8 +4,10 @@
 mod caveat_words;
 mod cli;
 mod command;
+mod demo;
 mod exit;
 mod failure;
+mod fetch;
 mod output;
 mod shell;
 mod terminal;

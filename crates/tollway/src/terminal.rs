@@ -28,9 +28,14 @@ pub(crate) fn is_hostile(c: char) -> bool {
 
 /// Shows hostile characters as `\u{1b}` instead of sending them.
 pub(crate) fn escape(text: &str) -> String {
+    escape_except(text, &[])
+}
+
+/// The same, but lets a few through.
+pub(crate) fn escape_except(text: &str, harmless: &[char]) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_hostile(c) {
+        if is_hostile(c) && !harmless.contains(&c) {
             write!(safe, "\\u{{{:x}}}", u32::from(c)).expect("a String takes everything");
         } else {
             safe.push(c);

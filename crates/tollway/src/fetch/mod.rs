@@ -1,0 +1,4 @@
+//! The parts of `tollway get`: what to ask, read from curl's flags, and where the answer goes.
+
+pub(crate) mod ask;
+pub(crate) mod sink;
