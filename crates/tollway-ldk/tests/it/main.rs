@@ -1,0 +1,5 @@
+//! The embedded node and its private network, from outside.
+
+#![allow(missing_docs, reason = "tests are read, not called")]
+
+mod chain;
