@@ -60,6 +60,7 @@ pub mod macaroon;
 mod money;
 pub mod node;
 pub mod path;
+pub mod purse;
 pub mod scheme;
 mod secret;
 mod token;

@@ -1,0 +1,169 @@
+//! The paths under `/v1`, in the order in which `docs/purse-api.md` has them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use l402::purse::{
+    Fault, Info, InvoiceReply, InvoiceRequest, OutcomeReply, PayReply, PayRequest, SettledReply,
+};
+use l402::{Invoice, Invoicer, Msat, Network, Node, NodeErrorKind, PayOrder, Payer, PaymentHash};
+use serde::de::DeserializeOwned;
+
+use crate::hold::{Hold, Holds};
+use crate::peer;
+use crate::refuse::Refused;
+
+/// The longest body that is read, in bytes. An invoice is below 8 KiB.
+const LONGEST_BODY: usize = 16 * 1024;
+/// The longest a caller can wait for a payment to end.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long `info` may wait for the node's word on payments that nobody asks about any more.
+const REVIEW: Duration = Duration::from_secs(1);
+
+/// What all requests share.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) network: Network,
+    pub(crate) node: Node,
+    pub(crate) holds: Holds,
+}
+
+type Reply<T> = Result<Json<T>, Refused>;
+type Shared = State<Arc<Service>>;
+type Body = Result<Bytes, BytesRejection>;
+
+/// All paths, for connections of user `own` and no other.
+pub(crate) fn router(service: Arc<Service>, own: u32) -> Router {
+    Router::new()
+        .route("/v1/info", get(info))
+        .route("/v1/pay", post(pay))
+        .route("/v1/outcome/{hash}", get(outcome))
+        .route("/v1/invoice", post(invoice))
+        .route("/v1/settled/{hash}", get(settled))
+        .fallback(async || Refused::Path)
+        .method_not_allowed_fallback(async || Refused::Method)
+        .with_state(service)
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn_with_state(own, peer::admit))
+}
+
+async fn info(State(service): Shared) -> Json<Info> {
+    // A node that does not answer leaves the holds as they are.
+    let _ = tokio::time::timeout(REVIEW, service.review()).await;
+    let unresolved = service.holds.unresolved();
+    let sum = |sum: Msat, amount| sum.checked_add(amount).unwrap_or(Msat::from_msat(u64::MAX));
+    Json(Info {
+        network: service.network,
+        can_pay: service.node.payer.is_some(),
+        can_invoice: service.node.invoicer.is_some(),
+        holds: unresolved.len() as u64,
+        held_msat: unresolved.iter().map(|open| open.amount).fold(Msat::ZERO, sum),
+    })
+}
+
+async fn pay(State(service): Shared, body: Body) -> Reply<PayReply> {
+    let request: PayRequest = read(body)?;
+    let payer = Arc::clone(service.payer()?);
+    let invoice = Invoice::parse(&request.invoice).map_err(Refused::Invoice)?;
+    let (hash, max_fee) = (invoice.payment_hash(), request.max_fee_msat);
+    let most = invoice.amount().checked_add(max_fee).filter(|most| *most <= Msat::SUPPLY);
+    let most = most.ok_or(Refused::MaxFee)?;
+    let patience = Duration::from_millis(request.patience_ms).min(LONGEST_PATIENCE);
+    let hold = service.holds.take(hash, most);
+    // A task of its own: a caller that hangs up changes nothing about the payment.
+    let payment = tokio::spawn(carry_out(payer, hold, invoice, max_fee, patience));
+    Ok(Json(payment.await.unwrap_or_else(|broken| {
+        tracing::error!(%hash, %broken, "the payment's task broke; its end is not known");
+        let error = Fault::new(NodeErrorKind::Protocol, "the purse failed while it paid");
+        PayReply::Unknown { hash, error }
+    })))
+}
+
+/// The one place where this process spends.
+async fn carry_out(
+    payer: Arc<dyn Payer>,
+    hold: Hold,
+    invoice: Invoice,
+    max_fee: Msat,
+    patience: Duration,
+) -> PayReply {
+    let (hash, amount) = (invoice.payment_hash(), invoice.amount());
+    let ended = payer.pay(PayOrder { invoice: &invoice, max_fee, patience }).await;
+    let reply = PayReply::new(hash, ended);
+    match &reply {
+        PayReply::Paid(proof) => {
+            tracing::info!(%hash, %amount, fee = %proof.fee_msat, "paid");
+            hold.ended();
+        }
+        PayReply::NotPaid { why, .. } => {
+            tracing::info!(%hash, %amount, ?why, "not paid");
+            hold.ended();
+        }
+        PayReply::Unknown { error, .. } => {
+            tracing::warn!(%hash, %amount, reason = error.message, "the end is not known");
+            drop(hold);
+        }
+    }
+    reply
+}
+
+async fn outcome(State(service): Shared, Path(text): Path<String>) -> Reply<OutcomeReply> {
+    let hash = read_hash(text)?;
+    let outcome = service.payer()?.outcome(hash).await?;
+    let reply = OutcomeReply::new(hash, outcome).map_err(Refused::Node)?;
+    if reply != OutcomeReply::Pending {
+        service.holds.found_ended(hash);
+    }
+    Ok(Json(reply))
+}
+
+async fn invoice(State(service): Shared, body: Body) -> Reply<InvoiceReply> {
+    let request: InvoiceRequest = read(body)?;
+    let expiry = Duration::from_secs(request.expiry_s);
+    let invoicer = service.invoicer()?;
+    let invoice = invoicer.invoice(request.amount_msat, &request.memo, expiry).await?;
+    let hash = invoice.payment_hash();
+    Ok(Json(InvoiceReply { invoice: invoice.to_string(), hash }))
+}
+
+async fn settled(State(service): Shared, Path(text): Path<String>) -> Reply<SettledReply> {
+    let settled = service.invoicer()?.is_settled(read_hash(text)?).await?;
+    Ok(Json(SettledReply { settled }))
+}
+
+impl Service {
+    /// Asks the node about every payment that ended as unknown, and lets go of those it knows the
+    /// end of.
+    pub(crate) async fn review(&self) {
+        let Some(payer) = &self.node.payer else { return };
+        for hash in self.holds.forsaken() {
+            match payer.outcome(hash).await.map(|outcome| OutcomeReply::new(hash, outcome)) {
+                Ok(Ok(OutcomeReply::Paid(_) | OutcomeReply::NotPaid)) => {
+                    self.holds.found_ended(hash);
+                }
+                Ok(Ok(OutcomeReply::Pending) | Err(_)) | Err(_) => {}
+            }
+        }
+    }
+
+    fn payer(&self) -> Result<&Arc<dyn Payer>, Refused> {
+        self.node.payer.as_ref().ok_or(Refused::Cannot("cannot pay"))
+    }
+
+    fn invoicer(&self) -> Result<&Arc<dyn Invoicer>, Refused> {
+        self.node.invoicer.as_ref().ok_or(Refused::Cannot("cannot make invoices"))
+    }
+}
+
+fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refused> {
+    serde_json::from_slice(&body.map_err(Refused::Unread)?).map_err(Refused::Body)
+}
+
+fn read_hash(text: String) -> Result<PaymentHash, Refused> {
+    text.parse().map_err(|problem| Refused::Hash { text, problem })
+}

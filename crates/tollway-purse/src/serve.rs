@@ -1,0 +1,106 @@
+//! A purse from its first connection to its last payment.
+
+use std::future::{Future, pending};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use l402::{Network, Node};
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use crate::api::{self, Service};
+use crate::hold::{Holds, Unresolved};
+use crate::peer::{self, Peer};
+use crate::socket::{BindError, Place};
+
+/// A node behind a socket, bound and not yet serving. Connections made now wait for
+/// [`Purse::serve`]; dropping it removes the socket.
+#[derive(Debug)]
+pub struct Purse {
+    listener: UnixListener,
+    place: Place,
+    own: u32,
+    service: Arc<Service>,
+}
+
+/// What a purse that stopped leaves open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Stopped {
+    /// Payments whose end is not known. The node knows, or will: ask it after the next start.
+    pub unresolved: Vec<Unresolved>,
+}
+
+impl Purse {
+    /// Makes the socket, with mode 0600 in a folder with mode 0700 (which is made if it is not
+    /// there). The socket of a purse that died is replaced, that of a living one never.
+    ///
+    /// # Errors
+    /// See [`BindError`]; each says what to do about it.
+    pub async fn bind(path: impl AsRef<Path>, node: Node) -> Result<Self, BindError> {
+        let network = one_network(&node)?;
+        let path = path.as_ref();
+        let io = |source| BindError::Io { path: path.to_owned(), source };
+        let own = peer::own_uid().map_err(io)?;
+        let (listener, place) = Place::take(path, own).await?;
+        let service = Arc::new(Service { network, node, holds: Holds::default() });
+        Ok(Self { listener, place, own, service })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Serves until `stop` ends. Then no new request is taken, and those at work have `grace` to
+    /// end, payments of callers that hung up included; what has not ended by then is reported.
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+        grace: Duration,
+    ) -> Stopped {
+        let Self { listener, place, own, service } = self;
+        let router = api::router(Arc::clone(&service), own);
+        let (stopping, stopped) = oneshot::channel();
+        let stop = async move {
+            stop.await;
+            // Nobody listens any more only when the server has ended already.
+            let _ = stopping.send(Instant::now() + grace);
+        };
+        let service_of_all = router.into_make_service_with_connect_info::<Peer>();
+        let connections = axum::serve(listener, service_of_all).with_graceful_shutdown(stop);
+        let end = async {
+            connections.await.expect("a listener's loop ends only by being stopped");
+            service.holds.idle().await;
+            service.review().await;
+        };
+        let deadline = async {
+            match stopped.await {
+                Ok(deadline) => sleep_until(deadline).await,
+                // `stop` was dropped before it ended, which it is only together with the server.
+                Err(_) => pending().await,
+            }
+        };
+        tokio::select! {
+            () = end => {}
+            () = deadline => tracing::warn!("stopped before every payment had ended"),
+        }
+        drop(place);
+        Stopped { unresolved: service.holds.unresolved() }
+    }
+}
+
+/// The network of a node that has at least one side.
+fn one_network(node: &Node) -> Result<Network, BindError> {
+    let payer = node.payer.as_ref().map(|payer| payer.network());
+    let invoicer = node.invoicer.as_ref().map(|invoicer| invoicer.network());
+    match (payer, invoicer) {
+        (None, None) => Err(BindError::NothingToServe),
+        (Some(payer), Some(invoicer)) if payer != invoicer => {
+            Err(BindError::TwoNetworks { payer, invoicer })
+        }
+        (Some(network), _) | (None, Some(network)) => Ok(network),
+    }
+}

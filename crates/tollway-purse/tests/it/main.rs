@@ -1,0 +1,9 @@
+//! The purse from outside: its socket, its wire and its end.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
+mod endings;
+mod place;
+mod refusals;
+mod running;
+mod stopping;
