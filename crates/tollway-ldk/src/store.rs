@@ -1,0 +1,367 @@
+//! The node's one SQLite file, in a folder that one process at a time may hold. Everything that
+//! belongs together is committed together, with fsync: see [`crate::writer`].
+
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use l402::{Msat, PaymentHash, Preimage, Why};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite_migration::{M, Migrations};
+
+use crate::payments::{Received, Sent};
+
+const FILE: &str = "node.sqlite";
+const LOCK: &str = "lock";
+
+const SCHEMA: &str = "
+    CREATE TABLE kv (
+        space TEXT NOT NULL, subspace TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (space, subspace, key)) WITHOUT ROWID;
+    CREATE TABLE monitor (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+    -- Ids are eight bytes, big-endian: SQLite's integers are too small for the largest.
+    CREATE TABLE monitor_update (
+        name TEXT NOT NULL, id BLOB NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (name, id)) WITHOUT ROWID;
+    CREATE TABLE archived_monitor (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+    CREATE TABLE sent (
+        hash BLOB PRIMARY KEY, amount_msat INTEGER NOT NULL, preimage BLOB, fee_msat INTEGER,
+        failed INTEGER) WITHOUT ROWID;
+    CREATE TABLE received (
+        hash BLOB PRIMARY KEY, amount_msat INTEGER NOT NULL, claimed INTEGER NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE peer (id BLOB PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// The folder or its file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The folder cannot be made or entered.
+    #[error("cannot use the node's folder {}", folder.display())]
+    Folder {
+        /// Which folder.
+        folder: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error(
+        "the node in {} is running already; stop it, or reach it through its purse socket",
+        folder.display()
+    )]
+    InUse {
+        /// Which folder.
+        folder: PathBuf,
+    },
+    /// SQLite failed: disk full, damaged file.
+    #[error("the node's file failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file was written by a newer version, or its schema is damaged.
+    #[error("the node's file cannot be brought to this version")]
+    Schema(#[from] rusqlite_migration::Error),
+}
+
+/// One write of a batch.
+#[derive(Debug)]
+pub(crate) enum Write {
+    /// A whole monitor: what was written as updates before it is superseded.
+    Monitor { name: String, body: Vec<u8> },
+    /// One update of a monitor.
+    Update { name: String, id: u64, body: Vec<u8> },
+    /// A monitor whose channel is over and settled.
+    Archive { name: String },
+    /// How a payment of ours stands.
+    Sent { hash: PaymentHash, sent: Sent },
+    /// How a payment to us stands.
+    Received { hash: PaymentHash, received: Received },
+}
+
+/// The open file. The folder is locked for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Store {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the folder, making it (mode 0700) and the file (mode 0600) when they are not there.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        let private = |name| {
+            let path = folder.join(name);
+            let open = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+            open.and_then(|file| {
+                file.set_permissions(Permissions::from_mode(0o600)).map(|()| (path, file))
+            })
+        };
+        let (_, lock) = private(LOCK).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::InUse { folder: folder.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let (path, _) = private(FILE).map_err(failed)?;
+        let mut writer = Connection::open(&path)?;
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        writer.pragma_update(None, "synchronous", "FULL")?;
+        Migrations::new(vec![M::up(SCHEMA)]).to_latest(&mut writer)?;
+        writer.set_prepared_statement_cache_capacity(32);
+        let reader = Connection::open(&path)?;
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), _lock: lock })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().expect("no panic while held")
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().expect("no panic while held")
+    }
+
+    /// Commits the manager and a batch as one moment. When this returns it is on the disk.
+    pub(crate) fn commit(&self, batch: &[Write], manager: &[u8]) -> rusqlite::Result<()> {
+        let mut db = self.writer();
+        let tx = db.transaction()?;
+        batch.iter().try_for_each(|write| apply(&tx, write))?;
+        put(&tx, ["node", "", "manager"], manager)?;
+        tx.commit()
+    }
+
+    pub(crate) fn get(&self, key: [&str; 3]) -> rusqlite::Result<Option<Vec<u8>>> {
+        let sql = "SELECT value FROM kv WHERE space = ? AND subspace = ? AND key = ?";
+        self.reader().prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()
+    }
+
+    pub(crate) fn put(&self, key: [&str; 3], value: &[u8]) -> rusqlite::Result<()> {
+        put(&self.writer(), key, value)
+    }
+
+    pub(crate) fn remove(&self, key: [&str; 3]) -> rusqlite::Result<()> {
+        let sql = "DELETE FROM kv WHERE space = ? AND subspace = ? AND key = ?";
+        self.writer().execute(sql, key).map(drop)
+    }
+
+    pub(crate) fn list(&self, space: &str, subspace: &str) -> rusqlite::Result<Vec<String>> {
+        let db = self.reader();
+        let mut query = db.prepare("SELECT key FROM kv WHERE space = ? AND subspace = ?")?;
+        query.query_map([space, subspace], |row| row.get(0))?.collect()
+    }
+
+    /// Every monitor that is not archived: its name, its body, and the updates after it in order.
+    pub(crate) fn monitors(&self) -> rusqlite::Result<Vec<(String, Vec<u8>, Vec<Vec<u8>>)>> {
+        let db = self.reader();
+        let mut monitors = db.prepare("SELECT name, body FROM monitor")?;
+        let mut updates = db.prepare("SELECT body FROM monitor_update WHERE name = ? ORDER BY id")?;
+        let rows = monitors.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+        rows.map(|row| {
+            let (name, body) = row?;
+            let after = updates.query_map([&name], |row| row.get(0))?;
+            Ok((name, body, after.collect::<rusqlite::Result<_>>()?))
+        })
+        .collect()
+    }
+
+    pub(crate) fn sent(&self, hash: PaymentHash) -> rusqlite::Result<Option<Sent>> {
+        let sql = "SELECT amount_msat, preimage, fee_msat, failed FROM sent WHERE hash = ?";
+        let db = self.reader();
+        db.prepare_cached(sql)?.query_row([&hash.0[..]], sent_row).optional()
+    }
+
+    /// The payments that had not ended when they were last written.
+    pub(crate) fn unfinished(&self) -> rusqlite::Result<Vec<PaymentHash>> {
+        let db = self.reader();
+        let mut query =
+            db.prepare("SELECT hash FROM sent WHERE preimage IS NULL AND failed IS NULL")?;
+        query.query_map([], |row| row.get(0).map(PaymentHash))?.collect()
+    }
+
+    pub(crate) fn received(&self, hash: PaymentHash) -> rusqlite::Result<Option<Received>> {
+        let sql = "SELECT amount_msat, claimed FROM received WHERE hash = ?";
+        let row = |row: &rusqlite::Row<'_>| {
+            let amount = Msat::from_msat(row.get(0)?);
+            Ok(if row.get(1)? { Received::Claimed(amount) } else { Received::Claiming(amount) })
+        };
+        self.reader().prepare_cached(sql)?.query_row([&hash.0[..]], row).optional()
+    }
+
+    /// How many payments were received, and how much in all.
+    pub(crate) fn received_total(&self) -> rusqlite::Result<(u64, Msat)> {
+        let sql = "SELECT COUNT(*), COALESCE(SUM(amount_msat), 0) FROM received WHERE claimed";
+        self.reader().query_row(sql, [], |row| Ok((row.get(0)?, Msat::from_msat(row.get(1)?))))
+    }
+
+    pub(crate) fn put_peer(&self, id: &[u8; 33], address: &str) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO peer (id, address) VALUES (?, ?)";
+        self.writer().execute(sql, params![id, address]).map(drop)
+    }
+
+    pub(crate) fn peers(&self) -> rusqlite::Result<Vec<([u8; 33], String)>> {
+        let db = self.reader();
+        let mut query = db.prepare("SELECT id, address FROM peer")?;
+        query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    }
+
+    /// Lets the file grow by no more than a few pages, as a full disk does.
+    #[cfg(test)]
+    pub(crate) fn fill_up(&self) {
+        let db = self.writer();
+        let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        db.pragma_update(None, "max_page_count", pages + 1).unwrap();
+    }
+}
+
+fn put(db: &Connection, key: [&str; 3], value: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO kv (space, subspace, key, value) VALUES (?, ?, ?, ?)";
+    let [space, subspace, key] = key;
+    db.prepare_cached(sql)?.execute(params![space, subspace, key, value]).map(drop)
+}
+
+fn apply(tx: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
+    let run = |sql, values: &[&dyn rusqlite::ToSql]| {
+        tx.prepare_cached(sql)?.execute(values).map(drop)
+    };
+    match write {
+        Write::Monitor { name, body } => {
+            run("INSERT OR REPLACE INTO monitor (name, body) VALUES (?, ?)", &[name, body])?;
+            run("DELETE FROM monitor_update WHERE name = ?", &[name])
+        }
+        Write::Update { name, id, body } => run(
+            "INSERT OR REPLACE INTO monitor_update (name, id, body) VALUES (?, ?, ?)",
+            &[name, &id.to_be_bytes(), body],
+        ),
+        Write::Archive { name } => {
+            run(
+                "INSERT OR REPLACE INTO archived_monitor SELECT name, body FROM monitor WHERE name = ?",
+                &[name],
+            )?;
+            run("DELETE FROM monitor_update WHERE name = ?", &[name])?;
+            run("DELETE FROM monitor WHERE name = ?", &[name])
+        }
+        Write::Sent { hash, sent } => {
+            let (preimage, fee, failed) = match sent {
+                Sent::Begun { .. } => (None, None, None),
+                Sent::Paid { preimage, fee, .. } => {
+                    (Some(&preimage.expose()[..]), Some(fee.msat()), None)
+                }
+                Sent::Failed { why, .. } => (None, None, Some(why_code(*why))),
+            };
+            run(
+                "INSERT OR REPLACE INTO sent (hash, amount_msat, preimage, fee_msat, failed)
+                 VALUES (?, ?, ?, ?, ?)",
+                &[&hash.0, &sent.amount().msat(), &preimage, &fee, &failed],
+            )
+        }
+        Write::Received { hash, received } => {
+            let (amount, claimed) = match received {
+                Received::Claiming(amount) => (amount, false),
+                Received::Claimed(amount) => (amount, true),
+            };
+            run(
+                "INSERT OR REPLACE INTO received (hash, amount_msat, claimed) VALUES (?, ?, ?)",
+                &[&hash.0, &amount.msat(), &claimed],
+            )
+        }
+    }
+}
+
+fn sent_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sent> {
+    let amount = Msat::from_msat(row.get(0)?);
+    let (preimage, fee, failed): (Option<[u8; 32]>, Option<u64>, Option<i64>) =
+        (row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(match (preimage, failed) {
+        (Some(preimage), _) => Sent::Paid {
+            amount,
+            preimage: Preimage::new(preimage),
+            fee: Msat::from_msat(fee.unwrap_or_default()),
+        },
+        (None, Some(code)) => Sent::Failed { amount, why: why_from(code) },
+        (None, None) => Sent::Begun { amount },
+    })
+}
+
+/// The reasons as they are written; a reason that a later version adds reads as `Refused`.
+fn why_code(why: Why) -> i64 {
+    match why {
+        Why::NoRoute => 1,
+        Why::Balance => 2,
+        Why::Expired => 3,
+        Why::PayeeRefused => 4,
+        Why::WrongNetwork => 5,
+        _ => 0,
+    }
+}
+
+fn why_from(code: i64) -> Why {
+    match code {
+        1 => Why::NoRoute,
+        2 => Why::Balance,
+        3 => Why::Expired,
+        4 => Why::PayeeRefused,
+        5 => Why::WrongNetwork,
+        _ => Why::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_holds_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Store::open(folder.path()).unwrap();
+        assert!(matches!(Store::open(folder.path()), Err(StoreError::InUse { .. })));
+        drop(first);
+        Store::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn the_file_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node");
+        let _store = Store::open(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join(FILE)), 0o600);
+    }
+
+    #[test]
+    fn a_whole_monitor_supersedes_its_updates() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let update = |id| Write::Update { name: "m".into(), id, body: vec![id as u8] };
+        let whole = |byte| Write::Monitor { name: "m".into(), body: vec![byte] };
+        store.commit(&[whole(0), update(2), update(1), update(u64::MAX)], b"one").unwrap();
+        let after = vec![vec![1], vec![2], vec![255]];
+        assert_eq!(store.monitors().unwrap(), [("m".to_owned(), vec![0], after)]);
+        store.commit(&[whole(9)], b"two").unwrap();
+        assert_eq!(store.monitors().unwrap(), [("m".to_owned(), vec![9], vec![])]);
+        assert_eq!(store.get(["node", "", "manager"]).unwrap().unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_payment_reads_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (hash, amount) = (PaymentHash([1; 32]), Msat::from_msat(5));
+        assert_eq!(store.sent(hash).unwrap(), None);
+        let preimage = Preimage::new([2; 32]);
+        for sent in [
+            Sent::Begun { amount },
+            Sent::Failed { amount, why: Why::Balance },
+            Sent::Paid { amount, preimage, fee: Msat::from_msat(1) },
+        ] {
+            let unfinished = matches!(sent, Sent::Begun { .. });
+            store.commit(&[Write::Sent { hash, sent: sent.clone() }], b"").unwrap();
+            assert_eq!(store.sent(hash).unwrap(), Some(sent));
+            assert_eq!(store.unfinished().unwrap().len(), usize::from(unfinished));
+        }
+    }
+}
