@@ -1,5 +1,5 @@
 //! The one seam between a node and the blockchain: what a node must be able to ask, and nothing
-//! about who answers. A simulated chain answers from memory, an RPC client asks
+//! about who answers. [`Simulated`](super::Simulated) answers from memory, [`Rpc`](super::Rpc) asks
 //! a bitcoind.
 
 use std::error::Error;

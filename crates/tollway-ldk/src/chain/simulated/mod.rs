@@ -15,6 +15,7 @@ mod ledger;
 mod mining;
 mod pool;
 mod rules;
+mod serve;
 
 use std::fmt;
 use std::io;
@@ -34,6 +35,7 @@ pub use self::faucet::FaucetError;
 pub use self::file::OpenChainError;
 pub use self::ledger::ReorgError;
 pub use self::rules::Refusal;
+pub use self::serve::{RpcLogin, RpcServer};
 use crate::chain::{ChainError, ChainSource, Tip};
 use faucet::Faucet;
 use ledger::Ledger;

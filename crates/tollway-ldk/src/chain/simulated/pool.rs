@@ -72,6 +72,19 @@ impl Pool {
         all
     }
 
+    /// This transaction and all it hangs on.
+    pub(super) fn with_ancestors(&self, txid: &Txid) -> BTreeSet<Txid> {
+        let mut all = BTreeSet::new();
+        let mut next = vec![*txid];
+        while let Some(txid) = next.pop() {
+            let Some(waiting) = self.get(&txid) else { continue };
+            if all.insert(txid) {
+                next.extend(waiting.tx.input.iter().map(|input| input.previous_output.txid));
+            }
+        }
+        all
+    }
+
     /// Adds a transaction that the rules allow, and whose conflicts are gone.
     pub(super) fn insert(&mut self, tx: Transaction, fee: Amount, height: u32) -> Txid {
         let txid = tx.compute_txid();
