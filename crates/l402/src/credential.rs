@@ -113,6 +113,16 @@ impl Credential {
         Self { macaroons, preimage }
     }
 
+    /// The macaroons it came with, not yet believed.
+    pub fn macaroons(&self) -> &[Macaroon] {
+        &self.macaroons
+    }
+
+    /// The preimage it came with, not yet believed.
+    pub const fn preimage(&self) -> &Preimage {
+        &self.preimage
+    }
+
     /// Reads a request's credential: `Authorization: L402|LSAT token:preimage` on any line, or a
     /// macaroon with a `preimage` caveat in gRPC metadata. `None` when there is none in our scheme;
     /// other schemes' `Authorization` lines are not our business.

@@ -165,6 +165,15 @@ impl Macaroon {
         hash.try_into().ok().map(PaymentHash)
     }
 
+    /// Whether it was minted under `key` and only ever lengthened since, compared in constant time.
+    /// A third party's caveat cannot be discharged in L402, so a macaroon with one never is.
+    ///
+    /// This says nothing about what the caveats mean nor whether anything was paid: a server asks
+    /// [`Credential::verify`](crate::Credential::verify).
+    pub fn is_signed_with(&self, key: &RootKey) -> bool {
+        self.is_signed_by(key, |_, _| {})
+    }
+
     /// Whether the chain of HMACs ends where the macaroon says, in constant time. A third party's
     /// caveat cannot be discharged in L402 and so never holds.
     ///

@@ -1,0 +1,6 @@
+//! The protocol against other people's data and against its own vectors: what every deployed client
+//! and server must be able to read, what must be refused, and the laws of the buyer's conversation.
+
+mod clients;
+mod golden;
+mod support;
