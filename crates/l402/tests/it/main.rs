@@ -2,5 +2,7 @@
 //! and server must be able to read, what must be refused, and the laws of the buyer's conversation.
 
 mod clients;
+mod flow;
 mod golden;
+mod hostile;
 mod support;

@@ -1,5 +1,6 @@
 //! Keys, invoices and headers for the tests beside this file.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use bitcoin::secp256k1::{Secp256k1, SecretKey};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use l402::{Facts, Keyring, MasterKey, PaymentHash, Preimage};
-use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret};
+use lightning_invoice::{Currency, InvoiceBuilder, PaymentSecret, RawBolt11Invoice, SiPrefix};
 use serde_json::Value;
 
 /// The preimage of most payments in these tests.
@@ -103,6 +104,19 @@ impl Terms {
 
     /// The signed BOLT 11 text.
     pub(crate) fn sign(&self) -> String {
+        signed(self.raw())
+    }
+
+    /// The signed BOLT 11 text, with the amount written as `digits` and `prefix`, as only somebody
+    /// who wants to be misread writes it.
+    pub(crate) fn sign_with_amount(&self, digits: u64, prefix: Option<SiPrefix>) -> String {
+        let mut raw = self.raw();
+        raw.hrp.raw_amount = Some(digits);
+        raw.hrp.si_prefix = prefix;
+        signed(raw)
+    }
+
+    fn raw(&self) -> RawBolt11Invoice {
         let created = self.created.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
         let builder = InvoiceBuilder::new(self.currency.clone())
             .description("test".to_owned())
@@ -116,8 +130,14 @@ impl Terms {
             Some(msat) => builder.amount_milli_satoshis(msat),
             None => builder,
         };
-        let key = SecretKey::from_slice(&[3; 32]).expect("a key");
-        let sign = |message: &_| Secp256k1::signing_only().sign_ecdsa_recoverable(message, &key);
-        builder.build_signed(sign).expect("a whole invoice").to_string()
+        builder.build_raw().expect("a whole invoice")
     }
+}
+
+fn signed(raw: RawBolt11Invoice) -> String {
+    let key = SecretKey::from_slice(&[3; 32]).expect("a key");
+    let sign = |hash: &_| {
+        Ok::<_, Infallible>(Secp256k1::signing_only().sign_ecdsa_recoverable(hash, &key))
+    };
+    raw.sign(sign).expect("signing cannot fail").to_string()
 }
