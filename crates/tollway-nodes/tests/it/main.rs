@@ -1,0 +1,9 @@
+//! The drivers against what they drive.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
+mod purse_contract;
+mod purse_lost;
+mod purse_strange;
+mod purse_url;
+mod running;
