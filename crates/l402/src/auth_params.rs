@@ -57,6 +57,7 @@ fn read_line(text: &str, found: &mut Vec<RawChallenge>) {
             return;
         }
         let Some(scheme) = cursor.word() else { return };
+        cursor.skip_token68();
         let mut challenge = RawChallenge { scheme: scheme.to_owned(), parameters: Vec::new() };
         while let Some((name, value)) = cursor.parameter() {
             if challenge.parameters.len() < MOST_PARAMETERS {
@@ -84,6 +85,24 @@ impl<'a> Cursor<'a> {
             self.rest = rest;
             word
         })
+    }
+
+    /// Skips what some schemes have in place of parameters (RFC 9110 section 11.2), such as
+    /// `Negotiate YII/+w==`: one run of base64, up to a comma or the end. None of ours has one, and
+    /// what follows it may be ours.
+    fn skip_token68(&mut self) {
+        let mut ahead = Cursor { rest: self.rest };
+        ahead.skip(|c| c.is_ascii_whitespace());
+        let before = ahead.rest.len();
+        ahead.skip(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
+        if ahead.rest.len() == before {
+            return;
+        }
+        ahead.skip(|c| c == '=');
+        ahead.skip(|c| c.is_ascii_whitespace());
+        if ahead.rest.is_empty() || ahead.rest.starts_with(',') {
+            self.rest = ahead.rest;
+        }
     }
 
     /// `name = value`, after optional commas; `None`, with nothing consumed, where something else
@@ -185,6 +204,19 @@ mod tests {
             read(&["L402 macaroon=AgE/+w==, invoice=lnbc1x"]),
             [one("L402", &[("macaroon", "AgE/+w=="), ("invoice", "lnbc1x")])]
         );
+    }
+
+    #[test]
+    fn another_scheme_s_base64_does_not_hide_what_follows() {
+        for blob in ["YII/+w==", "abc", "a.b~c", "a/b"] {
+            assert_eq!(
+                read(&[&format!(r#"Negotiate {blob}, L402 token="c""#)]),
+                [one("Negotiate", &[]), one("L402", &[("token", "c")])],
+                "{blob}"
+            );
+        }
+        // An `=` with a value behind it is a parameter, base64 or not.
+        assert_eq!(read(&["L402 token=c"]), [one("L402", &[("token", "c")])]);
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //! against the keyring and the request's facts. Nothing here reads a database.
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use crate::caveat::{self, CaveatError, Counter, Facts, Unknown};
 use crate::encoding::from_base64;
 use crate::hash::{PaymentHash, Preimage};
 use crate::identifier::{Identifier, IdentifierError, TokenId};
 use crate::keys::Keyring;
-use crate::macaroon::{self, Macaroon, MacaroonError};
+use crate::macaroon::{Macaroon, MacaroonError};
 
 /// The most macaroons in one credential, and the longest `Authorization` line, in bytes.
 const MOST_MACAROONS: usize = 8;
@@ -168,9 +168,26 @@ impl Credential {
         let [macaroon, gateway, token] = &METADATA;
         // `token` is a common header outside gRPC, and then it is not ours.
         let names = [Some(macaroon), Some(gateway), is_grpc.then_some(token)];
-        let Some(value) = names.into_iter().flatten().find_map(|name| headers.get(name)) else {
-            return Ok(None);
-        };
+        let (mut found, mut failed) = (None, None);
+        for value in names.into_iter().flatten().flat_map(|name| headers.get_all(name)) {
+            // A node behind a gateway has macaroons of its own in these headers: one that cannot be
+            // a credential does not spoil one that is.
+            match Self::from_hex(value) {
+                Ok(credential) if found.as_ref().is_some_and(|other| *other != credential) => {
+                    return Err(Malformed::Ambiguous);
+                }
+                Ok(credential) => found = Some(credential),
+                Err(why) => failed = failed.or(Some(why)),
+            }
+        }
+        match (found, failed) {
+            (None, Some(why)) => Err(why),
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// Reads a macaroon in hexadecimal that carries its preimage.
+    fn from_hex(value: &HeaderValue) -> Result<Self, Malformed> {
         if value.len() > LONGEST_LINE {
             return Err(Malformed::TooLong);
         }
@@ -184,7 +201,7 @@ impl Credential {
             |(condition, value)| (condition == "preimage").then(|| value.parse::<Preimage>()),
         );
         match preimage {
-            Some(Ok(preimage)) => Ok(Some(Self { macaroons: vec![macaroon], preimage })),
+            Some(Ok(preimage)) => Ok(Self { macaroons: vec![macaroon], preimage }),
             Some(Err(_)) => Err(Malformed::Preimage),
             None => Err(Malformed::NoPreimage),
         }
@@ -223,8 +240,8 @@ impl Credential {
             return Err(Denied::Preimage);
         }
         let key = keyring.root_key(&identifier).ok_or(Denied::UnknownKey)?;
-        let mut signatures = [[0; 32]; macaroon::MOST_CAVEATS];
-        if !macaroon.is_signed_by(&key, |index, signature| signatures[index] = *signature) {
+        let mut signatures = Vec::with_capacity(macaroon.caveats.len());
+        if !macaroon.is_signed_by(&key, |signature| signatures.push(*signature)) {
             return Err(Denied::Signature);
         }
         let counters =
@@ -266,14 +283,18 @@ fn ours(line: &[u8]) -> Result<Vec<&str>, Malformed> {
 
 /// What follows `L402 ` or `LSAT `, in any case.
 fn after_scheme(text: &str) -> Option<&str> {
-    let (scheme, rest) = text.split_once([' ', '\t'])?;
-    crate::scheme::find(scheme)?;
-    Some(rest.trim_start_matches([' ', '\t']))
+    // Compares with the names rather than looking for the end of the word, which may be far off:
+    // this is asked at every comma of the line.
+    crate::scheme::SCHEMES.iter().find_map(|scheme| {
+        let (word, rest) = text.split_at_checked(scheme.name().len())?;
+        let is_scheme = word.eq_ignore_ascii_case(scheme.name()) && rest.starts_with([' ', '\t']);
+        is_scheme.then(|| rest.trim_start_matches([' ', '\t']))
+    })
 }
 
 /// Whether an `Authorization` line is in one of our schemes, readable or not: what a gateway must
 /// not pass on.
-pub fn is_ours(line: &http::HeaderValue) -> bool {
+pub fn is_ours(line: &HeaderValue) -> bool {
     let text = String::from_utf8_lossy(line.as_bytes());
     let word = text.trim_start().split([' ', '\t']).next().unwrap_or_default();
     crate::scheme::find(word).is_some()

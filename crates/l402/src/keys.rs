@@ -122,7 +122,7 @@ mod tests {
 
         let rotated = Keyring::new(new.clone(), vec![old]);
         let key = rotated.root_key(&identifier(&token)).unwrap();
-        assert!(token.is_signed_by(&key, |_, _| {}));
+        assert!(token.is_signed_by(&key, |_| {}));
 
         let dropped = Keyring::new(new, vec![]);
         assert!(dropped.root_key(&identifier(&token)).is_none());

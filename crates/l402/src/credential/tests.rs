@@ -100,6 +100,45 @@ fn grpc_metadata_carries_its_preimage_in_a_caveat() {
 }
 
 #[test]
+fn metadata_that_is_no_credential_does_not_spoil_one_that_is() {
+    let caveat = format!("preimage={}", "42".repeat(32));
+    let hex = |nonce, caveats: &[&str]| {
+        hex::DisplayHex::to_lower_hex_string(&token(nonce, caveats).to_bytes()[..])
+    };
+    let (ours, other, node) = (hex(1, &[&caveat]), hex(2, &[&caveat]), hex(3, &[]));
+    for lines in [
+        [("macaroon", &*ours), ("grpc-metadata-macaroon", &*node)],
+        [("macaroon", &node), ("grpc-metadata-macaroon", &ours)],
+        [("macaroon", &ours), ("macaroon", &ours)],
+    ] {
+        assert_eq!(opens(&headers(&lines)), Ok(true), "{lines:?}");
+    }
+    let two = [("macaroon", &*ours), ("grpc-metadata-macaroon", &*other)];
+    assert_eq!(opens(&headers(&two)), Err(Malformed::Ambiguous));
+}
+
+/// Quadratic work on one header line would let a single client keep a core busy for seconds.
+#[test]
+fn a_line_of_commas_costs_no_more_than_its_length() {
+    let line = format!("L402 {}", ",".repeat(LONGEST_LINE - 5));
+    let map = headers(&[("authorization", &line)]);
+    let start = std::time::Instant::now();
+    assert_eq!(opens(&map), Err(Malformed::NoColon));
+    assert!(start.elapsed().as_secs() < 4, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_token_with_more_caveats_than_anybody_reads_is_judged_all_the_same() {
+    let verify = |last: &str| {
+        let caveats: Vec<&str> = [&["method=GET"; 200][..], &[last]].concat();
+        let credential = Credential::new(vec![token(1, &caveats)], PREIMAGE);
+        credential.verify(&keyring(), &facts(), Unknown::Skip).map(|_| ())
+    };
+    assert_eq!(verify("services=a:0"), Ok(()));
+    assert!(matches!(verify("services=b:0"), Err(Denied::Caveat(_))));
+}
+
+#[test]
 fn what_is_not_a_credential_says_why() {
     let m = token(1, &[]).to_base64();
     let p = "42".repeat(32);

@@ -171,26 +171,22 @@ impl Macaroon {
     /// This says nothing about what the caveats mean nor whether anything was paid: a server asks
     /// [`Credential::verify`](crate::Credential::verify).
     pub fn is_signed_with(&self, key: &RootKey) -> bool {
-        self.is_signed_by(key, |_, _| {})
+        self.is_signed_by(key, |_| {})
     }
 
     /// Whether the chain of HMACs ends where the macaroon says, in constant time. A third party's
     /// caveat cannot be discharged in L402 and so never holds.
     ///
-    /// `at_caveat` is called for each caveat with its index and the signature up to and including
-    /// it, whether or not the chain turns out to be ours.
-    pub(crate) fn is_signed_by(
-        &self,
-        key: &RootKey,
-        mut at_caveat: impl FnMut(usize, &[u8; 32]),
-    ) -> bool {
+    /// `at_caveat` is called for each caveat in turn with the signature up to and including it,
+    /// whether or not the chain turns out to be ours.
+    pub(crate) fn is_signed_by(&self, key: &RootKey, mut at_caveat: impl FnMut(&[u8; 32])) -> bool {
         let mut signature = first_signature(key, &self.identifier);
-        for (index, caveat) in self.caveats.iter().enumerate() {
+        for caveat in &self.caveats {
             if caveat.verification_id.is_some() {
                 return false;
             }
             signature = hmac(&signature, &caveat.id);
-            at_caveat(index, &signature);
+            at_caveat(&signature);
         }
         signature.ct_eq(&self.signature).into()
     }
@@ -232,8 +228,8 @@ mod tests {
     #[test]
     fn a_token_of_another_server_is_not_signed_by_us() {
         let macaroon = macaroon(&["services=a:0".to_owned()]);
-        assert!(macaroon.is_signed_by(&RootKey::new([1; 32]), |_, _| {}));
-        assert!(!macaroon.is_signed_by(&RootKey::new([2; 32]), |_, _| {}));
+        assert!(macaroon.is_signed_by(&RootKey::new([1; 32]), |_| {}));
+        assert!(!macaroon.is_signed_by(&RootKey::new([2; 32]), |_| {}));
     }
 
     proptest! {
@@ -252,7 +248,7 @@ mod tests {
             if let Ok(changed) = Macaroon::parse(&bytes) {
                 let same = changed.identifier == macaroon.identifier && changed.caveats == macaroon.caveats
                     && changed.signature == macaroon.signature;
-                let accepted = changed.is_signed_by(&RootKey::new([1; 32]), |_, _| {});
+                let accepted = changed.is_signed_by(&RootKey::new([1; 32]), |_| {});
                 prop_assert!(same || !accepted);
             }
         }

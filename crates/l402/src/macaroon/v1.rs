@@ -48,7 +48,9 @@ impl<'a> Packets<'a> {
     fn next(&mut self) -> Result<(&'a str, &'a [u8]), MacaroonError> {
         let cut = MacaroonError::Truncated(self.at);
         let rest = &self.bytes[self.at..];
-        let digits = rest.get(..4).and_then(|d| std::str::from_utf8(d).ok()).ok_or(cut)?;
+        // `from_str_radix` would take a sign too.
+        let digits = rest.get(..4).filter(|d| d.iter().all(u8::is_ascii_hexdigit)).ok_or(cut)?;
+        let digits = std::str::from_utf8(digits).map_err(|_| cut)?;
         let length = usize::from_str_radix(digits, 16).map_err(|_| cut)?;
         let packet = rest.get(4..length).ok_or(cut)?;
         let (&newline, packet) = packet.split_last().ok_or(cut)?;
@@ -101,5 +103,14 @@ mod tests {
             assert!(parse(&whole[..length]).is_err(), "{length}");
         }
         assert_eq!(parse(&packet("cid", b"x")), Err(MacaroonError::UnexpectedField(0)));
+    }
+
+    #[test]
+    fn a_packet_length_is_digits_and_nothing_else() {
+        let location = packet("location", b"lsat");
+        for sign in ["+", " "] {
+            let signed = [sign.as_bytes(), &location[1..]].concat();
+            assert_eq!(parse(&signed), Err(MacaroonError::Truncated(0)), "{sign:?}");
+        }
     }
 }
