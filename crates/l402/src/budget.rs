@@ -1,5 +1,8 @@
 //! What may still be spent, and what is set aside while a payment's end is not known.
 
+use std::collections::BTreeMap;
+
+use crate::hash::PaymentHash;
 use crate::money::Msat;
 
 /// Money set aside for one payment: the invoice's amount and the most that routing may cost.
@@ -18,6 +21,7 @@ pub struct Budget {
     left: Msat,
     held: Msat,
     spent: Msat,
+    doubts: BTreeMap<PaymentHash, Hold>,
 }
 
 /// The budget does not allow it.
@@ -71,6 +75,22 @@ impl Budget {
         self.spend(hold, Msat::ZERO);
     }
 
+    /// The end of this payment is not known: its money stays set aside until [`Budget::resolve`].
+    pub fn doubt(&mut self, hash: PaymentHash, hold: Hold) {
+        // Two holds of one payment: the second order joined the first, and cost nothing of its own.
+        if let Some(earlier) = self.doubts.insert(hash, hold) {
+            self.release(earlier);
+        }
+    }
+
+    /// The node has said how a payment in doubt ended: what it cost, routing included, or `None`
+    /// when it was not paid. A payment that is not in doubt here changes nothing.
+    pub fn resolve(&mut self, hash: PaymentHash, cost: Option<Msat>) {
+        if let Some(hold) = self.doubts.remove(&hash) {
+            self.spend(hold, cost.unwrap_or(Msat::ZERO));
+        }
+    }
+
     /// What may still be spent.
     pub const fn left(&self) -> Msat {
         self.left
@@ -84,5 +104,38 @@ impl Budget {
     /// What has gone.
     pub const fn spent(&self) -> Msat {
         self.spent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_in_doubt_is_neither_spent_nor_left() {
+        let sat = |n| Msat::from_sat(n).unwrap();
+        let mut budget = Budget::new(sat(100));
+        let (paid, unpaid) = (PaymentHash([1; 32]), PaymentHash([2; 32]));
+        for hash in [paid, unpaid] {
+            let hold = budget.hold(sat(20), sat(5)).unwrap();
+            budget.doubt(hash, hold);
+        }
+        assert_eq!((budget.left(), budget.held(), budget.spent()), (sat(50), sat(50), sat(0)));
+
+        budget.resolve(paid, Some(sat(21)));
+        budget.resolve(unpaid, None);
+        budget.resolve(unpaid, Some(sat(25)));
+        assert_eq!((budget.left(), budget.held(), budget.spent()), (sat(79), sat(0), sat(21)));
+    }
+
+    #[test]
+    fn one_payment_is_in_doubt_once() {
+        let sat = |n| Msat::from_sat(n).unwrap();
+        let mut budget = Budget::new(sat(100));
+        for _ in 0..2 {
+            let hold = budget.hold(sat(20), sat(0)).unwrap();
+            budget.doubt(PaymentHash([1; 32]), hold);
+        }
+        assert_eq!((budget.left(), budget.held()), (sat(80), sat(20)));
     }
 }

@@ -197,8 +197,16 @@ impl Asking {
             return Ok(Answer::Response);
         }
         let challenge = self.terms.choose(Offers::read(headers), now)?;
+        Ok(Answer::Pay(Box::new(self.pay(challenge, budget)?)))
+    }
+
+    /// Sets money aside for a challenge that [`Terms::choose`] picked, now or in an earlier run.
+    ///
+    /// # Errors
+    /// The budget does not allow it.
+    pub fn pay(self, challenge: Challenge, budget: &mut Budget) -> Result<Paying, OverBudget> {
         let hold = budget.hold(challenge.invoice.amount(), self.terms.max_fee)?;
-        Ok(Answer::Pay(Box::new(Paying { challenge, hold, terms: self.terms })))
+        Ok(Paying { challenge, hold, terms: self.terms })
     }
 }
 
@@ -222,7 +230,8 @@ impl Paying {
     /// Reads the node's answer, and settles the hold accordingly.
     ///
     /// # Errors
-    /// Not paid (the hold is released), or unknown (the hold stays).
+    /// Not paid (the hold is released), or unknown (the hold stays, in doubt, until
+    /// [`Budget::resolve`]).
     pub fn settled(
         self,
         result: Result<Paid, PayError>,
@@ -235,13 +244,19 @@ impl Paying {
                 budget.spend(self.hold, cost.unwrap_or(Msat::SUPPLY));
                 Ok(Proving { challenge: self.challenge, paid })
             }
-            Ok(_) => Err(FlowError::WrongPreimage(hash)),
+            // Whether the money is gone, only the node's later word can say: it stays set aside.
+            Ok(_) => {
+                budget.doubt(hash, self.hold);
+                Err(FlowError::WrongPreimage(hash))
+            }
             Err(error @ PayError::NotPaid { .. }) => {
                 budget.release(self.hold);
                 Err(error.into())
             }
-            // The hold is dropped, which keeps the money set aside: it may be gone.
-            Err(error @ PayError::Unknown { .. }) => Err(error.into()),
+            Err(error @ PayError::Unknown { .. }) => {
+                budget.doubt(hash, self.hold);
+                Err(error.into())
+            }
         }
     }
 }
