@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use l402::purse::{
     Fault, Info, InvoiceReply, InvoiceRequest, OutcomeReply, PayReply, PayRequest, SettledReply,
+    WhyCode,
 };
 use l402::{Invoice, Invoicer, Msat, Network, Node, NodeErrorKind, PayOrder, Payer, PaymentHash};
 use serde::de::DeserializeOwned;
 
-use crate::hold::{Hold, Holds};
-use crate::peer;
+use crate::hold::{Hold, Holds, NotTaken};
+use crate::peer::{self, MaybeTurn};
 use crate::refuse::Refused;
+use crate::turn::Turn;
 
 /// The longest body that is read, in bytes. An invoice is below 8 KiB.
 const LONGEST_BODY: usize = 16 * 1024;
@@ -36,6 +38,7 @@ pub(crate) struct Service {
 type Reply<T> = Result<Json<T>, Refused>;
 type Shared = State<Arc<Service>>;
 type Body = Result<Bytes, BytesRejection>;
+type Hash = Result<Path<String>, PathRejection>;
 
 /// All paths, for connections of user `own` and no other.
 pub(crate) fn router(service: Arc<Service>, own: u32) -> Router {
@@ -66,7 +69,12 @@ async fn info(State(service): Shared) -> Json<Info> {
     })
 }
 
-async fn pay(State(service): Shared, body: Body) -> Reply<PayReply> {
+async fn pay(
+    State(service): Shared,
+    Extension(MaybeTurn(turn)): Extension<MaybeTurn>,
+    body: Body,
+) -> Reply<PayReply> {
+    let turn = turn.ok_or(Refused::Reused)?;
     let request: PayRequest = read(body)?;
     let payer = Arc::clone(service.payer()?);
     let invoice = Invoice::parse(&request.invoice).map_err(Refused::Invoice)?;
@@ -74,7 +82,12 @@ async fn pay(State(service): Shared, body: Body) -> Reply<PayReply> {
     let most = invoice.amount().checked_add(max_fee).filter(|most| *most <= Msat::SUPPLY);
     let most = most.ok_or(Refused::MaxFee)?;
     let patience = Duration::from_millis(request.patience_ms).min(LONGEST_PATIENCE);
-    let hold = service.holds.take(hash, most);
+    let hold = match service.holds.take(hash, most, turn) {
+        Ok(hold) => hold,
+        Err(NotTaken::Late) => return Err(Refused::Late),
+        Err(NotTaken::Stopping) => return Err(Refused::Stopping),
+        Err(NotTaken::Overtaken) => return Ok(Json(overtaken(&service, hash, turn).await)),
+    };
     // A task of its own: a caller that hangs up changes nothing about the payment.
     let payment = tokio::spawn(carry_out(payer, hold, invoice, max_fee, patience));
     Ok(Json(payment.await.unwrap_or_else(|broken| {
@@ -98,11 +111,13 @@ async fn carry_out(
     match &reply {
         PayReply::Paid(proof) => {
             tracing::info!(%hash, %amount, fee = %proof.fee_msat, "paid");
-            hold.ended();
+            hold.paid();
         }
         PayReply::NotPaid { why, .. } => {
             tracing::info!(%hash, %amount, ?why, "not paid");
-            hold.ended();
+            if !hold.not_paid() {
+                return open_elsewhere(hash);
+            }
         }
         PayReply::Unknown { error, .. } => {
             tracing::warn!(%hash, %amount, reason = error.message, "the end is not known");
@@ -112,14 +127,35 @@ async fn carry_out(
     reply
 }
 
-async fn outcome(State(service): Shared, Path(text): Path<String>) -> Reply<OutcomeReply> {
-    let hash = read_hash(text)?;
-    let outcome = service.payer()?.outcome(hash).await?;
-    let reply = OutcomeReply::new(hash, outcome).map_err(Refused::Node)?;
-    if reply != OutcomeReply::Pending {
-        service.holds.found_ended(hash);
+/// The reply to an order that may begin nothing, because somebody may have been told meanwhile that
+/// the payment is not made: how it stands with the payment.
+async fn overtaken(service: &Service, hash: PaymentHash, turn: Turn) -> PayReply {
+    match service.ask(hash, turn).await {
+        Ok(OutcomeReply::Paid(proof)) => PayReply::Paid(proof),
+        Ok(OutcomeReply::Pending) => open_elsewhere(hash),
+        Ok(OutcomeReply::NotPaid) => {
+            let message = "this payment was asked about or refused while the order was on its way; \
+                           it was not carried out, and can be ordered again";
+            let error = Some(Fault::new(NodeErrorKind::Refused, message));
+            PayReply::NotPaid { why: WhyCode::Refused, error }
+        }
+        Err(refused) => PayReply::Unknown { hash, error: refused.fault() },
     }
-    Ok(Json(reply))
+}
+
+/// This order has ended, and another one for the same payment has not.
+fn open_elsewhere(hash: PaymentHash) -> PayReply {
+    let message = "another order for the same payment has not ended; ask for the outcome";
+    PayReply::Unknown { hash, error: Fault::new(NodeErrorKind::Timeout, message) }
+}
+
+async fn outcome(
+    State(service): Shared,
+    Extension(MaybeTurn(turn)): Extension<MaybeTurn>,
+    hash: Hash,
+) -> Reply<OutcomeReply> {
+    let turn = turn.ok_or(Refused::Reused)?;
+    Ok(Json(service.ask(read_hash(hash)?, turn).await?))
 }
 
 async fn invoice(State(service): Shared, body: Body) -> Reply<InvoiceReply> {
@@ -131,8 +167,8 @@ async fn invoice(State(service): Shared, body: Body) -> Reply<InvoiceReply> {
     Ok(Json(InvoiceReply { invoice: invoice.to_string(), hash }))
 }
 
-async fn settled(State(service): Shared, Path(text): Path<String>) -> Reply<SettledReply> {
-    let settled = service.invoicer()?.is_settled(read_hash(text)?).await?;
+async fn settled(State(service): Shared, hash: Hash) -> Reply<SettledReply> {
+    let settled = service.invoicer()?.is_settled(read_hash(hash)?).await?;
     Ok(Json(SettledReply { settled }))
 }
 
@@ -141,12 +177,29 @@ impl Service {
     /// end of.
     pub(crate) async fn review(&self) {
         let Some(payer) = &self.node.payer else { return };
-        for hash in self.holds.forsaken() {
+        for forsaken in self.holds.forsaken() {
+            let hash = forsaken.hash;
             match payer.outcome(hash).await.map(|outcome| OutcomeReply::new(hash, outcome)) {
                 Ok(Ok(OutcomeReply::Paid(_) | OutcomeReply::NotPaid)) => {
-                    self.holds.found_ended(hash);
+                    self.holds.answered(forsaken);
                 }
                 Ok(Ok(OutcomeReply::Pending) | Err(_)) | Err(_) => {}
+            }
+        }
+    }
+
+    /// How a payment ended, as a promise: "not paid" also means that no order begins it that was
+    /// sent before this question.
+    async fn ask(&self, hash: PaymentHash, turn: Turn) -> Result<OutcomeReply, Refused> {
+        let payer = self.payer()?;
+        let question = self.holds.question(hash, turn);
+        let outcome = payer.outcome(hash).await?;
+        match OutcomeReply::new(hash, outcome).map_err(Refused::Node)? {
+            OutcomeReply::NotPaid if question.at_work => Ok(OutcomeReply::Pending),
+            OutcomeReply::Pending => Ok(OutcomeReply::Pending),
+            ended @ (OutcomeReply::Paid(_) | OutcomeReply::NotPaid) => {
+                self.holds.answered(question);
+                Ok(ended)
             }
         }
     }
@@ -164,6 +217,7 @@ fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refused> {
     serde_json::from_slice(&body.map_err(Refused::Unread)?).map_err(Refused::Body)
 }
 
-fn read_hash(text: String) -> Result<PaymentHash, Refused> {
+fn read_hash(path: Hash) -> Result<PaymentHash, Refused> {
+    let Path(text) = path.map_err(|_| Refused::Path)?;
     text.parse().map_err(|problem| Refused::Hash { text, problem })
 }

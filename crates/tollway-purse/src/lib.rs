@@ -25,6 +25,7 @@ mod peer;
 mod refuse;
 mod serve;
 mod socket;
+mod turn;
 
 pub use hold::Unresolved;
 pub use serve::{Purse, Stopped};

@@ -1,6 +1,7 @@
 //! Who is at the other end of a connection. The kernel says it; only our own user is let in.
 
 use std::io;
+use std::sync::Arc;
 
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, State};
@@ -10,14 +11,24 @@ use axum::serve::IncomingStream;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::refuse::Refused;
+use crate::turn::{Connection, Turn};
 
-/// The user at the other end; none when the kernel would not say.
+/// One connection, and who made it.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// The user at the other end; none when the kernel would not say.
+    uid: Option<u32>,
+    connection: Arc<Connection>,
+}
+
+/// The turn of this request; none when its connection has had one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) Option<u32>);
+pub(crate) struct MaybeTurn(pub(crate) Option<Turn>);
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(stream.io().peer_cred().ok().map(|credentials| credentials.uid()))
+        let uid = stream.io().peer_cred().ok().map(|credentials| credentials.uid());
+        Self { uid, connection: Arc::new(Connection::new()) }
     }
 }
 
@@ -31,11 +42,12 @@ pub(crate) fn own_uid() -> io::Result<u32> {
 /// the node's files, but not use the purse by mistake.
 pub(crate) async fn admit(
     State(own): State<u32>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
-    request: Request,
+    ConnectInfo(Peer { uid, connection }): ConnectInfo<Peer>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match peer {
+    request.extensions_mut().insert(MaybeTurn(connection.turn()));
+    match uid {
         Some(peer) if peer == own => next.run(request).await,
         Some(peer) => Refused::OtherUser { peer, own }.into_response(),
         None => Refused::UnknownUser.into_response(),
@@ -54,10 +66,11 @@ mod tests {
 
     use super::*;
 
-    async fn answer(peer: Option<u32>, own: u32) -> Response {
+    async fn answer(uid: Option<u32>, own: u32) -> Response {
         let inside = Router::new().route("/", get(async || "inside"));
         let mut request = Request::new(Body::empty());
-        request.extensions_mut().insert(ConnectInfo(Peer(peer)));
+        let connection = Arc::new(Connection::new());
+        request.extensions_mut().insert(ConnectInfo(Peer { uid, connection }));
         inside.layer(from_fn_with_state(own, admit)).oneshot(request).await.unwrap()
     }
 

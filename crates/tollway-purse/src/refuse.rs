@@ -2,10 +2,12 @@
 //! of these replies has begun a payment.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use l402::purse::{Fault, KindCode, Refusal};
 use l402::{InvoiceError, NodeError, NotHex32};
+
+use crate::turn::ARRIVAL;
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +42,26 @@ pub(crate) enum Refused {
     /// The path is there, for another method.
     #[error("this path takes another method; see docs/purse-api.md")]
     Method,
+    /// Not the first request on its connection.
+    #[error("only the first request on a connection can be this one; open a connection for it")]
+    Reused,
+    /// Its connection was made too long ago.
+    #[error("the order took longer than {} s to arrive and was not carried out", ARRIVAL.as_secs())]
+    Late,
+    /// It came when the purse had begun its last payment.
+    #[error("the purse is stopping and begins no payment any more")]
+    Stopping,
     /// The node failed.
     #[error("{}", .0.message)]
     Node(Fault),
 }
 
 impl Refused {
+    /// What is said in the reply.
+    pub(crate) fn fault(&self) -> Fault {
+        Fault { kind: self.kind(), message: self.to_string() }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::OtherUser { .. } | Self::UnknownUser | Self::Cannot(_) => StatusCode::FORBIDDEN,
@@ -53,6 +69,9 @@ impl Refused {
                 StatusCode::BAD_REQUEST
             }
             Self::Unread(rejection) => rejection.status(),
+            Self::Reused => StatusCode::CONFLICT,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
+            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Path => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Node(fault) => match fault.kind {
@@ -74,7 +93,10 @@ impl Refused {
             | Self::MaxFee
             | Self::Hash { .. }
             | Self::Path
-            | Self::Method => KindCode::Refused,
+            | Self::Method
+            | Self::Reused => KindCode::Refused,
+            Self::Late => KindCode::Timeout,
+            Self::Stopping => KindCode::Unreachable,
             Self::Node(fault) => fault.kind,
         }
     }
@@ -89,8 +111,10 @@ impl From<NodeError> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = self.status();
-        let error = Fault { kind: self.kind(), message: self.to_string() };
+        let error = self.fault();
         tracing::warn!(%status, reason = error.message, "refused");
-        (status, Json(Refusal { error })).into_response()
+        // What a client keeps connections for cannot be done on this one.
+        let close = matches!(self, Self::Reused).then_some([(header::CONNECTION, "close")]);
+        (status, close, Json(Refusal { error })).into_response()
     }
 }

@@ -87,8 +87,10 @@ impl Purse {
             () = end => {}
             () = deadline => tracing::warn!("stopped before every payment had ended"),
         }
+        // A request that still trickles in begins nothing any more.
+        let unresolved = service.holds.close();
         drop(place);
-        Stopped { unresolved: service.holds.unresolved() }
+        Stopped { unresolved }
     }
 }
 

@@ -24,7 +24,7 @@ pub enum BindError {
         invoicer: l402::Network,
     },
     /// Somebody else could reach into the folder.
-    #[error("{} has mode {mode:03o}, so others can reach into it; run `chmod 700 {}`", .folder.display(), .folder.display())]
+    #[error("{} has mode {mode:03o}, so others can reach into it; name a folder in it that is not there yet and will be made private, or, if the folder is yours alone, run `chmod 700 {}`", .folder.display(), .folder.display())]
     OpenFolder {
         /// The folder of the socket.
         folder: PathBuf,

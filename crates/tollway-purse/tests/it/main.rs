@@ -7,3 +7,4 @@ mod place;
 mod refusals;
 mod running;
 mod stopping;
+mod turns;

@@ -45,6 +45,7 @@ async fn paths_methods_and_hashes_are_refused_as_json() {
         ("/v1/pay", StatusCode::METHOD_NOT_ALLOWED),
         ("/v1/outcome/42", StatusCode::BAD_REQUEST),
         ("/v1/settled/zz", StatusCode::BAD_REQUEST),
+        ("/v1/outcome/%ff", StatusCode::NOT_FOUND),
     ] {
         let (got, refusal) = purse.get(path).await;
         assert_eq!((got, &refusal["error"]["kind"]), (status, &json!("refused")), "{path}");
