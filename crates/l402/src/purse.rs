@@ -1,8 +1,9 @@
 //! What a purse and the programs that use it say to one another: JSON over HTTP on a Unix socket,
 //! under `/v1`. Only the shapes are here, so that both ends have the same; `docs/purse-api.md`
-//! describes them for other languages. Three rules hold the money. A reply with a field `ended` is the node's word on the payment. A
-//! reply with a field `error` at the top says that the request was refused before a payment was
-//! begun. No reply says nothing: the payment's end is unknown, and must be asked for.
+//! describes them for other languages. Three rules hold the money. A reply with a field `ended` is
+//! the node's word on the payment. A reply with a field `error` and no other says that the request
+//! was refused before it began a payment. No reply, and one that cannot be read, says nothing: the
+//! payment's end is unknown, and must be asked for.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -49,7 +50,9 @@ pub enum PayReply {
     },
 }
 
-/// `GET /v1/outcome/<payment hash>`: how an earlier payment ended.
+/// `GET /v1/outcome/<payment hash>`: how an earlier payment ended. `not_paid` is also a promise that
+/// no order begins it that was sent before this question, provided that each came on a connection
+/// of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum OutcomeReply {
@@ -114,8 +117,10 @@ pub struct Info {
     pub held_msat: Msat,
 }
 
-/// The whole of a reply that refuses. To a [`PayRequest`] it says: no payment was begun by it.
+/// The whole of a reply that refuses. To a [`PayRequest`] it says: no payment was begun by it. That
+/// is too much to read out of a reply that says more, so unknown fields make it unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// Why.
     pub error: Fault,

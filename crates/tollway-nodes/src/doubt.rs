@@ -8,14 +8,21 @@ use l402::PaymentHash;
 
 /// The payments in doubt. One that nobody ordered, or whose end is known, is not among them.
 #[derive(Debug, Default)]
-pub(crate) struct Doubts(Mutex<HashMap<PaymentHash, Doubt>>);
+pub(crate) struct Doubts(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    doubts: HashMap<PaymentHash, Doubt>,
+    /// Counts what happens, so that it can be told what happened first.
+    moment: u64,
+}
 
 #[derive(Debug, Default)]
 struct Doubt {
     /// Orders that wait for an answer now.
     waiting: usize,
-    /// Whether an answer was lost since the end was last known.
-    lost: bool,
+    /// When an answer was lost, if that was since the end was last known.
+    lost: Option<u64>,
 }
 
 /// One order on its way. Dropped without a word, its answer counts as lost.
@@ -23,8 +30,18 @@ struct Doubt {
 #[must_use]
 pub(crate) struct Order<'a> {
     hash: PaymentHash,
+    since: u64,
     doubts: &'a Doubts,
     end: End,
+}
+
+/// A question to the node about a payment. Its answer, as an order's, says nothing about orders
+/// that were still on their way when it was asked.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Question {
+    hash: PaymentHash,
+    since: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,20 +54,45 @@ enum End {
 impl Doubts {
     /// An order for that payment is about to be sent.
     pub(crate) fn order(&self, hash: PaymentHash) -> Order<'_> {
-        self.lock().entry(hash).or_default().waiting += 1;
-        Order { hash, doubts: self, end: End::Lost }
+        let mut book = self.lock();
+        book.doubts.entry(hash).or_default().waiting += 1;
+        Order { hash, since: book.tick(), doubts: self, end: End::Lost }
+    }
+
+    /// The node is about to be asked how that payment ended.
+    pub(crate) fn question(&self, hash: PaymentHash) -> Question {
+        Question { hash, since: self.lock().tick() }
     }
 
     /// The node has said how that payment ended.
-    pub(crate) fn found_ended(&self, hash: PaymentHash) {
-        let mut doubts = self.lock();
-        if doubts.get(&hash).is_some_and(|doubt| doubt.waiting == 0) {
-            doubts.remove(&hash);
-        }
+    pub(crate) fn answered(&self, question: Question) {
+        self.lock().settle(question.hash, question.since);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PaymentHash, Doubt>> {
+    fn lock(&self) -> MutexGuard<'_, Book> {
         self.0.lock().expect("no code under this lock can panic")
+    }
+}
+
+impl Book {
+    fn tick(&mut self) -> u64 {
+        self.moment += 1;
+        self.moment
+    }
+
+    /// The node has given its word on a payment to one who asked at that moment.
+    fn settle(&mut self, hash: PaymentHash, asked: u64) {
+        if let Some(doubt) = self.doubts.get_mut(&hash) {
+            doubt.lost = doubt.lost.filter(|lost| *lost > asked);
+        }
+        self.forget_if_clear(hash);
+    }
+
+    fn forget_if_clear(&mut self, hash: PaymentHash) {
+        let clear = |doubt: &Doubt| doubt.waiting == 0 && doubt.lost.is_none();
+        if self.doubts.get(&hash).is_some_and(clear) {
+            self.doubts.remove(&hash);
+        }
     }
 }
 
@@ -58,8 +100,8 @@ impl Order<'_> {
     /// Nothing was begun by this order. Whether another one may have begun the same payment.
     pub(crate) fn never_sent(mut self) -> bool {
         self.end = End::NeverSent;
-        let doubts = self.doubts.lock();
-        doubts.get(&self.hash).is_some_and(|doubt| doubt.lost || doubt.waiting > 1)
+        let book = self.doubts.lock();
+        book.doubts.get(&self.hash).is_some_and(|doubt| doubt.lost.is_some() || doubt.waiting > 1)
     }
 
     /// The node has said how the payment ended.
@@ -70,16 +112,17 @@ impl Order<'_> {
 
 impl Drop for Order<'_> {
     fn drop(&mut self) {
-        let mut doubts = self.doubts.lock();
-        let Some(doubt) = doubts.get_mut(&self.hash) else { return };
-        doubt.waiting -= 1;
-        match self.end {
-            End::Lost => doubt.lost = true,
-            End::Known => doubt.lost = false,
-            End::NeverSent => {}
+        let mut book = self.doubts.lock();
+        let now = book.tick();
+        if let Some(doubt) = book.doubts.get_mut(&self.hash) {
+            doubt.waiting -= 1;
+            if self.end == End::Lost {
+                doubt.lost = Some(now);
+            }
         }
-        if doubt.waiting == 0 && !doubt.lost {
-            doubts.remove(&self.hash);
+        match self.end {
+            End::Known => book.settle(self.hash, self.since),
+            End::Lost | End::NeverSent => book.forget_if_clear(self.hash),
         }
     }
 }
@@ -99,9 +142,9 @@ mod tests {
         doubts.order(HASH).known();
         assert!(!doubts.order(HASH).never_sent());
         drop(doubts.order(HASH));
-        doubts.found_ended(HASH);
+        doubts.answered(doubts.question(HASH));
         assert!(!doubts.order(HASH).never_sent());
-        assert!(doubts.lock().is_empty());
+        assert!(doubts.lock().doubts.is_empty());
     }
 
     #[test]
@@ -109,9 +152,22 @@ mod tests {
         let doubts = Doubts::default();
         let waiting = doubts.order(HASH);
         assert!(doubts.order(HASH).never_sent());
-        doubts.found_ended(HASH);
+        doubts.answered(doubts.question(HASH));
         assert!(doubts.order(HASH).never_sent(), "it may have begun a new attempt since");
         waiting.known();
-        assert!(doubts.lock().is_empty());
+        assert!(doubts.lock().doubts.is_empty());
+    }
+
+    #[test]
+    fn an_answer_says_nothing_about_an_order_that_was_still_on_its_way() {
+        let doubts = Doubts::default();
+        let sent_before = doubts.order(HASH);
+        let (question, answer) = (doubts.question(HASH), doubts.order(HASH));
+        drop(sent_before);
+        doubts.answered(question);
+        answer.known();
+        assert!(doubts.order(HASH).never_sent());
+        doubts.answered(doubts.question(HASH));
+        assert!(!doubts.order(HASH).never_sent());
     }
 }

@@ -77,7 +77,9 @@ impl Driver for PurseDriver {
     }
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
-        let http = UnixHttp::new(socket(url)?);
+        let nobody =
+            |source: io::Error| NodeError::new(NAME, NodeErrorKind::Refused).because(source);
+        let http = UnixHttp::new(socket(url)?).map_err(nobody)?;
         let info: Info = read(query(&http, &get("/v1/info".to_owned())).await?)?;
         let purse = Arc::new(Purse { http, network: info.network, doubts: Doubts::default() });
         Ok(Node {
@@ -134,10 +136,12 @@ impl Payer for Purse {
         let unknown = |source| Err(PayError::Unknown { hash, source });
         let answer = match answer.await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(no_answer @ (NoAnswer::NotConnected { .. } | NoAnswer::NotSent(_)))) => {
-                return never_begun(sent, hash, Why::Unreachable, no_answer.into());
-            }
             Ok(Err(lost @ NoAnswer::Lost(_))) => return unknown(lost.into()),
+            Ok(Err(
+                not_sent @ (NoAnswer::NotConnected { .. }
+                | NoAnswer::Stranger { .. }
+                | NoAnswer::NotSent(_)),
+            )) => return never_begun(sent, hash, Why::Unreachable, not_sent.into()),
             Err(_) => return unknown(NodeError::new(NAME, NodeErrorKind::Timeout)),
         };
         if answer.status != StatusCode::OK {
@@ -158,11 +162,14 @@ impl Payer for Purse {
     }
 
     async fn outcome(&self, hash: PaymentHash) -> Result<Outcome, NodeError> {
-        let reply: OutcomeReply =
-            read(query(&self.http, &get(format!("/v1/outcome/{hash}"))).await?)?;
+        let question = self.doubts.question(hash);
+        // On a connection of its own, behind those of the orders: only so is "not paid" a promise
+        // that covers an order whose answer we did not wait for.
+        let call = get(format!("/v1/outcome/{hash}"));
+        let reply: OutcomeReply = read(within_reason(self.http.ask_once(&call)).await?)?;
         let outcome = reply.outcome(hash)?;
         if outcome != Outcome::Pending {
-            self.doubts.found_ended(hash);
+            self.doubts.answered(question);
         }
         Ok(outcome)
     }
@@ -230,7 +237,13 @@ fn post(path: &str, body: &impl Serialize) -> Call {
 
 /// Asks for something that no money hangs on.
 async fn query(http: &UnixHttp, call: &Call) -> Result<Answer, NodeError> {
-    match timeout(ANSWER, http.ask(call)).await {
+    within_reason(http.ask(call)).await
+}
+
+async fn within_reason(
+    answer: impl Future<Output = Result<Answer, NoAnswer>>,
+) -> Result<Answer, NodeError> {
+    match timeout(ANSWER, answer).await {
         Ok(answer) => answer.map_err(NodeError::from),
         Err(_) => Err(NodeError::new(NAME, NodeErrorKind::Timeout)),
     }
@@ -255,16 +268,16 @@ fn strange(what: Strange) -> NodeError {
 impl From<NoAnswer> for NodeError {
     fn from(no_answer: NoAnswer) -> Self {
         let unreachable = NodeError::new(NAME, NodeErrorKind::Unreachable);
-        let NoAnswer::NotConnected { socket, source } = no_answer else {
-            return unreachable.because(no_answer);
+        let unauthorized = NodeError::new(NAME, NodeErrorKind::Unauthorized);
+        let (socket, source) = match no_answer {
+            NoAnswer::NotConnected { socket, source } => (socket, source),
+            NoAnswer::Stranger { .. } => return unauthorized.because(no_answer),
+            NoAnswer::NotSent(_) | NoAnswer::Lost(_) => return unreachable.because(no_answer),
         };
         match source.kind() {
             io::ErrorKind::NotFound => unreachable.because(NoPurse::Absent(socket)),
             io::ErrorKind::ConnectionRefused => unreachable.because(NoPurse::Stopped(socket)),
-            io::ErrorKind::PermissionDenied => {
-                let unauthorized = NodeError::new(NAME, NodeErrorKind::Unauthorized);
-                unauthorized.because(NoPurse::OtherUser(socket))
-            }
+            io::ErrorKind::PermissionDenied => unauthorized.because(NoPurse::OtherUser(socket)),
             _ => unreachable.because(NoAnswer::NotConnected { socket, source }),
         }
     }

@@ -19,10 +19,12 @@ const MOST_IDLE: usize = 32;
 
 type Connection = SendRequest<Full<Bytes>>;
 
-/// A server at a socket's path, with the connections to it that are idle.
+/// A server at a socket's path, with the connections to it that are idle. Only a server of our own
+/// user is spoken to: whoever else listens there could read our orders and name his own price.
 #[derive(Debug)]
 pub(crate) struct UnixHttp {
     socket: PathBuf,
+    own: u32,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -47,6 +49,9 @@ pub(crate) enum NoAnswer {
     /// Nothing was sent: no connection could be made.
     #[error("{}: {source}", .socket.display())]
     NotConnected { socket: PathBuf, source: io::Error },
+    /// Nothing was sent: the server is another user's.
+    #[error("{} is served by user {owner}, and you are user {own}", .socket.display())]
+    Stranger { socket: PathBuf, owner: u32, own: u32 },
     /// Nothing was sent: the connection broke before.
     #[error("the connection broke before the request was sent")]
     NotSent(#[source] hyper::Error),
@@ -56,8 +61,12 @@ pub(crate) enum NoAnswer {
 }
 
 impl UnixHttp {
-    pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket, idle: Mutex::new(Vec::new()) }
+    /// # Errors
+    /// The system does not say who we are.
+    pub(crate) fn new(socket: PathBuf) -> io::Result<Self> {
+        let (here, _there) = UnixStream::pair()?;
+        let own = here.peer_cred()?.uid();
+        Ok(Self { socket, own, idle: Mutex::new(Vec::new()) })
     }
 
     /// Sends a call that may be carried out twice, on an idle connection if there is one. The server
@@ -74,12 +83,21 @@ impl UnixHttp {
     /// Sends a call once, on a connection of its own, so that [`NoAnswer`] says exactly whether it
     /// can have been carried out.
     pub(crate) async fn ask_once(&self, call: &Call) -> Result<Answer, NoAnswer> {
-        let not_connected = |source| NoAnswer::NotConnected { socket: self.socket.clone(), source };
-        let stream = UnixStream::connect(&self.socket).await.map_err(not_connected)?;
+        let stream = self.connect().await?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (connection, task) = handshake.map_err(NoAnswer::NotSent)?;
         tokio::spawn(task);
         self.send(connection, call).await
+    }
+
+    async fn connect(&self) -> Result<UnixStream, NoAnswer> {
+        let not_connected = |source| NoAnswer::NotConnected { socket: self.socket.clone(), source };
+        let stream = UnixStream::connect(&self.socket).await.map_err(not_connected)?;
+        let owner = stream.peer_cred().map_err(not_connected)?.uid();
+        if owner != self.own {
+            return Err(NoAnswer::Stranger { socket: self.socket.clone(), owner, own: self.own });
+        }
+        Ok(stream)
     }
 
     async fn send(&self, mut connection: Connection, call: &Call) -> Result<Answer, NoAnswer> {
@@ -120,5 +138,29 @@ impl UnixHttp {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().expect("no code under this lock can panic")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_of_another_user_is_told_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("stranger.sock");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let ours = UnixHttp::new(socket).unwrap();
+        let theirs = UnixHttp { own: ours.own + 1, ..ours };
+        let call = Call { method: Method::GET, path: "/".to_owned(), body: Bytes::new() };
+        let (once, again) = (theirs.ask_once(&call).await, theirs.ask(&call).await);
+        for told in [once, again] {
+            let Err(NoAnswer::Stranger { owner, own, .. }) = told else { panic!("{told:?}") };
+            assert_eq!(own, owner + 1);
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut heard = Vec::new();
+            tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut heard).await.unwrap();
+            assert_eq!(heard, b"");
+        }
     }
 }

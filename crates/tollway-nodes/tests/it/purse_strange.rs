@@ -21,6 +21,8 @@ enum Says {
     HangsUp,
     Bytes(&'static str),
     Json(u16, &'static str),
+    /// A refusal, far longer than any.
+    Huge,
 }
 
 /// Answers `info` as it should, and all else as told.
@@ -50,8 +52,13 @@ async fn answer(mut stream: UnixStream, says: Says) {
         Says::HangsUp => return,
         Says::Bytes(bytes) => bytes.to_owned(),
         Says::Json(status, body) => json(status, body),
+        Says::Huge => {
+            let message = "no".repeat(100_000);
+            json(403, &format!(r#"{{"error":{{"kind":"refused","message":"{message}"}}}}"#))
+        }
     };
-    stream.write_all(reply.as_bytes()).await.unwrap();
+    // Whoever has read enough may hang up.
+    let _ = stream.write_all(reply.as_bytes()).await;
 }
 
 async fn invoice() -> Invoice {
@@ -71,6 +78,7 @@ async fn pay(says: Says) -> Result<Paid, PayError> {
 #[tokio::test]
 async fn an_order_without_a_readable_answer_has_an_unknown_end() {
     const WRONG: &str = r#"{"ended":"paid","preimage":"4242424242424242424242424242424242424242424242424242424242424242","fee_msat":0}"#;
+    const BOTH: &str = r#"{"ended":"unknown","error":{"kind":"timeout","message":""}}"#;
     for (says, kind) in [
         (Says::HangsUp, NodeErrorKind::Unreachable),
         (
@@ -84,6 +92,9 @@ async fn an_order_without_a_readable_answer_has_an_unknown_end() {
         (Says::Json(200, WRONG), NodeErrorKind::Protocol),
         (Says::Json(500, "out of order"), NodeErrorKind::Protocol),
         (Says::Json(502, r#"{"ended":"not_paid","why":"refused"}"#), NodeErrorKind::Protocol),
+        (Says::Json(504, BOTH), NodeErrorKind::Protocol),
+        (Says::Json(302, ""), NodeErrorKind::Protocol),
+        (Says::Huge, NodeErrorKind::Unreachable),
     ] {
         let ended = pay(says).await;
         let Err(PayError::Unknown { source, .. }) = ended else {
