@@ -1,14 +1,14 @@
 //! The node's own log of payments: what it has sent and received, by payment hash. LDK forgets a
 //! payment some minutes after its end; this log does not.
 //!
-//! What has happened and is not yet on the disk is kept here too, so that a question is answered
-//! from the present and not from the last commit.
+//! What has happened and is not yet on the disk is kept here too, so that nothing is begun twice.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use l402::{Msat, PaymentHash, Preimage, Why};
+use l402::{Msat, Paid, PaymentHash, Preimage, Why};
 
+use crate::node::End;
 use crate::persist::Queue;
 use crate::store::{Store, Write};
 
@@ -18,9 +18,22 @@ pub(crate) enum Sent {
     /// Handed to LDK, or about to be.
     Begun { amount: Msat },
     /// Ended, paid.
-    Paid { amount: Msat, preimage: Preimage, fee: Msat },
+    Paid { preimage: Preimage, fee: Msat },
     /// Ended, not paid: every part of it came back.
-    Failed { amount: Msat, why: Why },
+    Failed { why: Why },
+}
+
+/// How a payment of ours stands on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Never begun.
+    Unheard,
+    /// Begun, and its end is not written.
+    Pending,
+    /// Ended, paid.
+    Paid(Paid),
+    /// Ended, not paid.
+    NotPaid,
 }
 
 /// How a payment to us stands.
@@ -33,11 +46,14 @@ pub(crate) enum Received {
 }
 
 impl Sent {
-    pub(crate) const fn amount(&self) -> Msat {
+    /// What to tell those who wait for it, if it has ended.
+    fn end(&self) -> Option<End> {
         match self {
-            Self::Begun { amount } | Self::Paid { amount, .. } | Self::Failed { amount, .. } => {
-                *amount
+            Self::Begun { .. } => None,
+            Self::Paid { preimage, fee } => {
+                Some(End::Paid(Paid { preimage: preimage.clone(), fee: *fee }))
             }
+            Self::Failed { why } => Some(End::NotPaid(*why)),
         }
     }
 }
@@ -66,13 +82,21 @@ impl Payments {
         self.recent.lock().expect("no panic while held")
     }
 
-    pub(crate) fn sent(&self, hash: PaymentHash) -> rusqlite::Result<Option<Sent>> {
-        match self.recent().sent.get(&hash) {
-            Some(sent) => Ok(Some(sent.clone())),
-            None => self.store.sent(hash),
+    /// How a payment of ours stands, as far as the disk knows: an end that is not written yet is
+    /// none, because it could still be forgotten.
+    pub(crate) fn standing(&self, hash: PaymentHash) -> rusqlite::Result<Standing> {
+        if self.recent().sent.contains_key(&hash) {
+            return Ok(Standing::Pending);
         }
+        Ok(match self.store.sent(hash)? {
+            None => Standing::Unheard,
+            Some(Sent::Begun { .. }) => Standing::Pending,
+            Some(Sent::Paid { preimage, fee }) => Standing::Paid(Paid { preimage, fee }),
+            Some(Sent::Failed { .. }) => Standing::NotPaid,
+        })
     }
 
+    /// What a payment to us has come to, written or about to be.
     pub(crate) fn received(&self, hash: PaymentHash) -> rusqlite::Result<Option<Received>> {
         match self.recent().received.get(&hash) {
             Some(received) => Ok(Some(*received)),
@@ -95,12 +119,15 @@ impl Payments {
     }
 
     /// A batch is on the disk: what it says need not be kept here, unless it has changed since.
-    pub(crate) fn committed(&self, batch: &[Write]) {
+    /// Gives back the payments that have ended with it.
+    pub(crate) fn committed(&self, batch: &[Write]) -> Vec<(PaymentHash, End)> {
         let mut recent = self.recent();
+        let mut ended = Vec::new();
         for write in batch {
             match write {
                 Write::Sent { hash, sent } if recent.sent.get(hash) == Some(sent) => {
                     recent.sent.remove(hash);
+                    ended.extend(sent.end().map(|end| (*hash, end)));
                 }
                 Write::Received { hash, received }
                     if recent.received.get(hash) == Some(received) =>
@@ -110,5 +137,6 @@ impl Payments {
                 _ => {}
             }
         }
+        ended
     }
 }

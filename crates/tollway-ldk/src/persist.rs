@@ -119,6 +119,11 @@ impl Queue {
         ChannelMonitorUpdateStatus::InProgress
     }
 
+    /// A monitor that was read from the disk: how heavy it was, and the updates after it.
+    pub(crate) fn loaded(&self, name: &str, whole: usize, since: usize) {
+        self.waiting().weights.insert(name.to_owned(), Weight { whole, since });
+    }
+
     /// Whether the next update of this monitor should be a whole one.
     fn is_heavy(&self, name: &str) -> bool {
         let weight = self.waiting().weights.get(name).copied().unwrap_or_default();

@@ -27,7 +27,7 @@ const SCHEMA: &str = "
         PRIMARY KEY (name, id)) WITHOUT ROWID;
     CREATE TABLE archived_monitor (name TEXT PRIMARY KEY, body BLOB NOT NULL);
     CREATE TABLE sent (
-        hash BLOB PRIMARY KEY, amount_msat INTEGER NOT NULL, preimage BLOB, fee_msat INTEGER,
+        hash BLOB PRIMARY KEY, amount_msat INTEGER, preimage BLOB, fee_msat INTEGER,
         failed INTEGER) WITHOUT ROWID;
     CREATE TABLE received (
         hash BLOB PRIMARY KEY, amount_msat INTEGER NOT NULL, claimed INTEGER NOT NULL)
@@ -245,17 +245,20 @@ fn apply(tx: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
             run("DELETE FROM monitor WHERE name = ?", &[name])
         }
         Write::Sent { hash, sent } => {
-            let (preimage, fee, failed) = match sent {
-                Sent::Begun { .. } => (None, None, None),
-                Sent::Paid { preimage, fee, .. } => {
-                    (Some(&preimage.expose()[..]), Some(fee.msat()), None)
+            let (amount, preimage, fee, failed) = match sent {
+                Sent::Begun { amount } => (Some(amount.msat()), None, None, None),
+                Sent::Paid { preimage, fee } => {
+                    (None, Some(&preimage.expose()[..]), Some(fee.msat()), None)
                 }
-                Sent::Failed { why, .. } => (None, None, Some(why_code(*why))),
+                Sent::Failed { why } => (None, None, None, Some(why_code(*why))),
             };
             run(
-                "INSERT OR REPLACE INTO sent (hash, amount_msat, preimage, fee_msat, failed)
-                 VALUES (?, ?, ?, ?, ?)",
-                &[&hash.0, &sent.amount().msat(), &preimage, &fee, &failed],
+                "INSERT INTO sent (hash, amount_msat, preimage, fee_msat, failed)
+                 VALUES (?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET
+                 amount_msat = COALESCE(excluded.amount_msat, amount_msat),
+                 preimage = excluded.preimage, fee_msat = excluded.fee_msat,
+                 failed = excluded.failed",
+                &[&hash.0, &amount, &preimage, &fee, &failed],
             )
         }
         Write::Received { hash, received } => {
@@ -272,17 +275,14 @@ fn apply(tx: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
 }
 
 fn sent_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sent> {
-    let amount = Msat::from_msat(row.get(0)?);
+    let amount: Option<u64> = row.get(0)?;
     let (preimage, fee, failed): (Option<[u8; 32]>, Option<u64>, Option<i64>) =
         (row.get(1)?, row.get(2)?, row.get(3)?);
+    let msat = |msat: Option<u64>| Msat::from_msat(msat.unwrap_or_default());
     Ok(match (preimage, failed) {
-        (Some(preimage), _) => Sent::Paid {
-            amount,
-            preimage: Preimage::new(preimage),
-            fee: Msat::from_msat(fee.unwrap_or_default()),
-        },
-        (None, Some(code)) => Sent::Failed { amount, why: why_from(code) },
-        (None, None) => Sent::Begun { amount },
+        (Some(preimage), _) => Sent::Paid { preimage: Preimage::new(preimage), fee: msat(fee) },
+        (None, Some(code)) => Sent::Failed { why: why_from(code) },
+        (None, None) => Sent::Begun { amount: msat(amount) },
     })
 }
 
@@ -355,8 +355,8 @@ mod tests {
         let preimage = Preimage::new([2; 32]);
         for sent in [
             Sent::Begun { amount },
-            Sent::Failed { amount, why: Why::Balance },
-            Sent::Paid { amount, preimage, fee: Msat::from_msat(1) },
+            Sent::Failed { why: Why::Balance },
+            Sent::Paid { preimage, fee: Msat::from_msat(1) },
         ] {
             let unfinished = matches!(sent, Sent::Begun { .. });
             store.commit(&[Write::Sent { hash, sent: sent.clone() }], b"").unwrap();

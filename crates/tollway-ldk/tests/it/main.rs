@@ -3,4 +3,5 @@
 #![allow(missing_docs, reason = "tests are read, not called")]
 
 mod chain;
+mod pay;
 mod rpc;

@@ -1,0 +1,141 @@
+//! What one running node is made of, and its heartbeat: what has happened is handled, what came of
+//! it is queued for the disk, and messages leave.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bitcoin::secp256k1::PublicKey;
+use l402::{Network, NodeError, NodeErrorKind};
+use lightning::events::EventsProvider;
+use lightning::sign::KeysManager;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::DRIVER;
+use super::hints::Hints;
+use super::waits::Waits;
+use crate::broadcast::Feerates;
+use crate::chain::ChainSource;
+use crate::onchain::Wallet;
+use crate::payments::Payments;
+use crate::persist::Queue;
+use crate::store::Store;
+use crate::types::{Bumper, Manager, Monitors, Peers, Sweeper};
+
+/// How often LDK's slow clocks tick: fee updates, pings, forgetting of finished payments.
+const TICK: Duration = Duration::from_secs(10);
+
+/// The parts of a running node.
+pub(crate) struct Core {
+    pub(crate) network: Network,
+    pub(crate) id: PublicKey,
+    pub(crate) keys: Arc<KeysManager>,
+    pub(crate) manager: Arc<Manager>,
+    pub(crate) monitors: Arc<Monitors>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) wallet: Arc<Wallet>,
+    pub(crate) sweeper: Arc<Sweeper>,
+    pub(crate) bumper: Bumper,
+    pub(crate) chain: Arc<dyn ChainSource>,
+    pub(crate) feerates: Arc<Feerates>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) payments: Payments,
+    pub(crate) waits: Waits,
+    pub(crate) hints: Hints,
+    /// Something has changed that may let a waiting payment go.
+    pub(crate) changed: Notify,
+    /// For the writer's thread, which starts tasks and is not in the runtime.
+    pub(crate) runtime: Handle,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopped: CancellationToken,
+    pub(crate) moment: Mutex<()>,
+    pub(crate) failed: AtomicBool,
+}
+
+impl Core {
+    /// While this is held, an event's row in the payment log and its removal from the manager are
+    /// in the same batch: the writer takes its batch under the same lock.
+    pub(super) fn moment(&self) -> MutexGuard<'_, ()> {
+        self.moment.lock().expect("no panic while held")
+    }
+
+    /// Runs something until the node stops. May be called from any thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.stopped.clone();
+        let task = async move {
+            stopped.run_until_cancelled(task).await;
+        };
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// The disk has failed: nothing more may leave this node.
+    pub(crate) fn fail(&self, error: &rusqlite::Error) {
+        tracing::error!(%error, "the node's file cannot be written: the node stops. Make room or mend the disk, and start it again; what was in flight is asked for then");
+        self.failed.store(true, Ordering::Release);
+        self.peers.disconnect_all_peers();
+        self.waits.stop();
+        self.changed.notify_waiters();
+    }
+
+    /// # Errors
+    /// The node has stopped because its disk failed.
+    pub(crate) fn check(&self) -> Result<(), NodeError> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(NodeError::new(DRIVER, NodeErrorKind::Storage));
+        }
+        Ok(())
+    }
+
+    /// Handles what has happened and lets messages leave. Called from the heartbeat and, so that a
+    /// payment does not wait for a thread to wake, from the writer after each commit.
+    pub(crate) fn step(self: &Arc<Self>) {
+        if self.failed.load(Ordering::Acquire) {
+            return;
+        }
+        self.handle_events();
+        self.peers.process_events();
+        if self.manager.needs_pending_htlc_processing() {
+            self.manager.process_pending_htlc_forwards();
+            self.handle_events();
+            self.peers.process_events();
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn handle_events(self: &Arc<Self>) {
+        let _moment = self.moment();
+        self.manager.process_pending_events(&|event| self.handle(event));
+        self.monitors.process_pending_events(&|event| self.handle(event));
+    }
+
+    /// Runs until it is aborted.
+    pub(crate) async fn beat(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tick.tick().await;
+        loop {
+            tokio::select! {
+                () = self.manager.get_event_or_persistence_needed_future() => {}
+                () = self.monitors.get_update_future() => {}
+                _ = tick.tick() => self.tick(),
+            }
+            self.step();
+            if self.manager.get_and_clear_needs_persistence() {
+                self.queue.manager_changed();
+            }
+        }
+    }
+
+    fn tick(&self) {
+        self.manager.timer_tick_occurred();
+        self.peers.timer_tick_occurred();
+        self.monitors.rebroadcast_pending_claims();
+        if self.sweeper.regenerate_and_broadcast_spend_if_necessary().is_err() {
+            tracing::warn!("outputs of closed channels cannot be swept now; it is tried again");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What LDK tells, and what is done about it. Everything here may be told twice, after a crash, and
+//! doing it twice changes nothing.
+
+use std::sync::Arc;
+
+use bitcoin::Transaction;
+use l402::{Msat, PaymentHash, Preimage, Sat, Why};
+use lightning::events::{Event, FundingInfo, PaymentPurpose, ReplayEvent};
+use lightning::ln::types::ChannelId;
+use lightning::util::anchor_channel_reserves::{
+    AnchorChannelReserveContext, can_support_additional_anchor_channel,
+};
+
+use super::core::Core;
+use crate::payments::{Received, Sent};
+
+type Handled = Result<(), ReplayEvent>;
+
+impl Core {
+    /// # Errors
+    /// It could not be handled now: LDK tells it again.
+    pub(super) fn handle(self: &Arc<Self>, event: Event) -> Handled {
+        match event {
+            Event::PaymentClaimable { payment_hash, purpose, amount_msat, .. } => {
+                return self.claimable(PaymentHash(payment_hash.0), &purpose, amount_msat);
+            }
+            Event::PaymentClaimed { payment_hash, amount_msat, .. } => {
+                let received = Received::Claimed(Msat::from_msat(amount_msat));
+                self.payments.note_received(PaymentHash(payment_hash.0), received);
+            }
+            Event::PaymentSent { payment_hash, payment_preimage, fee_paid_msat, .. } => {
+                let fee = Msat::from_msat(fee_paid_msat.unwrap_or_default());
+                let preimage = Preimage::new(payment_preimage.0);
+                self.payments.note_sent(PaymentHash(payment_hash.0), Sent::Paid { preimage, fee });
+            }
+            Event::PaymentFailed { payment_id, reason, .. } => {
+                self.came_back(PaymentHash(payment_id.0), reason);
+            }
+            other => return self.handle_channel(other),
+        }
+        Ok(())
+    }
+
+    fn handle_channel(&self, event: Event) -> Handled {
+        match event {
+            Event::FundingGenerationReady {
+                temporary_channel_id,
+                counterparty_node_id,
+                channel_value_satoshis,
+                output_script,
+                ..
+            } => {
+                let amount = Sat::from_sat(channel_value_satoshis);
+                let peer = (temporary_channel_id, counterparty_node_id);
+                match self.wallet.fund(output_script, amount, self.feerates.soon()) {
+                    Ok(transaction) => self.funded(peer, transaction),
+                    Err(error) => self.refuse(peer, &error.to_string()),
+                }
+            }
+            Event::OpenChannelRequest { temporary_channel_id, counterparty_node_id, .. } => {
+                self.asked_for_channel((temporary_channel_id, counterparty_node_id));
+            }
+            Event::DiscardFunding { funding_info: FundingInfo::Tx { transaction }, .. } => {
+                self.wallet.forget(&transaction);
+            }
+            Event::ChannelReady { channel_id, counterparty_node_id, .. } => {
+                tracing::info!(channel = %channel_id, peer = %counterparty_node_id, "channel ready");
+                self.hints.forget();
+            }
+            Event::ChannelClosed { channel_id, reason, .. } => {
+                tracing::warn!(channel = %channel_id, %reason, "channel closed");
+                self.hints.forget();
+            }
+            Event::SpendableOutputs { outputs, channel_id } => {
+                // Outputs to the seed's own addresses are the wallet's already.
+                let tracked = self.sweeper.track_spendable_outputs(outputs, channel_id, true, None);
+                return tracked.map_err(|()| ReplayEvent());
+            }
+            Event::BumpTransaction(bump) => self.bumper.handle_event(&bump),
+            // Told for information, or about features that are not in use.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a payment to us, once per payment hash: an invoice that is paid twice by mistake is
+    /// refused the second time, and the payer keeps that money.
+    fn claimable(&self, hash: PaymentHash, purpose: &PaymentPurpose, amount_msat: u64) -> Handled {
+        let ldk_hash = lightning::types::payment::PaymentHash(hash.0);
+        let taken = match self.payments.received(hash) {
+            Ok(received) => received.is_some(),
+            Err(error) => {
+                tracing::error!(%hash, %error, "the payment log cannot be read");
+                return Err(ReplayEvent());
+            }
+        };
+        match purpose {
+            PaymentPurpose::Bolt11InvoicePayment { payment_preimage: Some(preimage), .. }
+                if !taken =>
+            {
+                let received = Received::Claiming(Msat::from_msat(amount_msat));
+                self.payments.note_received(hash, received);
+                self.manager.claim_funds(*preimage);
+            }
+            _ => {
+                tracing::info!(%hash, taken, "a payment was not taken");
+                self.manager.fail_htlc_backwards(&ldk_hash);
+            }
+        }
+        Ok(())
+    }
+
+    fn funded(&self, peer: Peer, transaction: Transaction) {
+        let (channel, node) = peer;
+        let given = self.manager.funding_transaction_generated(channel, node, transaction.clone());
+        if let Err(error) = given {
+            tracing::warn!(?error, "the peer went away before its channel was funded");
+            self.wallet.forget(&transaction);
+        }
+    }
+
+    /// A peer asks to open a channel to us. It is taken when there is money to bump its fees with,
+    /// should it ever have to be closed by us alone.
+    fn asked_for_channel(&self, peer: Peer) {
+        use lightning::events::bump_transaction::sync::WalletSourceSync;
+        let coins = self.wallet.list_confirmed_utxos().unwrap_or_default();
+        let context = AnchorChannelReserveContext::default();
+        let (manager, monitors) = (Arc::clone(&self.manager), Arc::clone(&self.monitors));
+        if !can_support_additional_anchor_channel(&context, &coins, manager, monitors) {
+            return self.refuse(peer, "not enough on-chain money in reserve for another channel");
+        }
+        let mut number = [0; 16];
+        if let Err(error) = getrandom::fill(&mut number) {
+            return self.refuse(peer, &error.to_string());
+        }
+        let (channel, node) = peer;
+        let number = u128::from_be_bytes(number);
+        if let Err(error) = self.manager.accept_inbound_channel(&channel, &node, number, None) {
+            tracing::warn!(peer = %node, ?error, "a channel was not accepted");
+        }
+    }
+
+    /// Tells the peer that its channel will not be.
+    fn refuse(&self, (channel, node): Peer, why: &str) {
+        tracing::warn!(peer = %node, why, "no channel");
+        let refused =
+            self.manager.force_close_broadcasting_latest_txn(&channel, &node, why.to_owned());
+        if let Err(error) = refused {
+            tracing::debug!(?error, "there was nothing to refuse");
+        }
+    }
+
+    /// Payments that an earlier process wrote as begun and that LDK never heard of: it died in
+    /// between, and no money left. Called once, before anything is sent.
+    pub(super) fn settle_never_sent(&self) -> rusqlite::Result<()> {
+        use lightning::ln::channelmanager::RecentPaymentDetails as Details;
+        let known: std::collections::HashSet<_> = self
+            .manager
+            .list_recent_payments()
+            .into_iter()
+            .map(|details| match details {
+                Details::AwaitingInvoice { payment_id }
+                | Details::Pending { payment_id, .. }
+                | Details::Fulfilled { payment_id, .. }
+                | Details::Abandoned { payment_id, .. } => payment_id.0,
+            })
+            .collect();
+        for hash in self.store.unfinished()? {
+            if !known.contains(&hash.0) {
+                tracing::info!(%hash, "a payment was begun and never sent");
+                let failed = Sent::Failed { why: Why::Refused };
+                self.payments.note_sent(hash, failed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A channel that is not open yet, and whose.
+type Peer = (ChannelId, bitcoin::secp256k1::PublicKey);

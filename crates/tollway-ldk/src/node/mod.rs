@@ -1,0 +1,390 @@
+//! A Lightning node in this process: its own keys, its own channels, one folder on the disk.
+
+mod core;
+mod events;
+mod follow;
+mod hints;
+mod invoices;
+mod net;
+mod open;
+mod pay;
+mod waits;
+mod writer;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bitcoin::Address;
+use bitcoin::secp256k1::PublicKey;
+use l402::{Msat, Network, NodeId, Sat};
+use tokio::sync::watch;
+
+use self::core::Core;
+pub(crate) use self::waits::End;
+use crate::broadcast;
+use crate::chain::{ChainError, ChainSource};
+use crate::onchain::{OnchainBalance, WalletError};
+use crate::store::StoreError;
+
+/// This driver's name in errors.
+pub(crate) const DRIVER: &str = "ldk";
+
+/// How often a state that LDK does not announce is looked at while somebody waits for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What a node is opened with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where its keys and channels are. Made, private to the user, when it is not there.
+    pub folder: PathBuf,
+    /// The network it is on. A folder never changes it.
+    pub network: Network,
+    /// Who answers for the blockchain.
+    pub chain: Arc<dyn ChainSource>,
+    /// Where peers may dial it, if anywhere. Port 0 lets the system choose.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The node could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenNodeError {
+    /// The folder or its file cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The chain could not be asked.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The on-chain wallet could not be opened.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// What the folder holds cannot be read.
+    #[error("{what} in the node's folder cannot be read; do not delete it: it holds money")]
+    Damaged {
+        /// Which part.
+        what: &'static str,
+    },
+    /// The folder belongs to a node on another network.
+    #[error("the node's folder is for {theirs}, and {asked} was asked for; use another folder")]
+    OtherNetwork {
+        /// Its network.
+        theirs: String,
+        /// What was asked for.
+        asked: Network,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes for the node's keys")]
+    Random(#[source] getrandom::Error),
+    /// Nobody can dial it there.
+    #[error("the node cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("the node's writer cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+impl From<rusqlite::Error> for OpenNodeError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// A channel could not be opened, or something else asked of the node was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// Not a node's public key.
+    #[error("{0} is not a node's public key")]
+    BadNodeId(NodeId),
+    /// The peer did not come, or went.
+    #[error("{peer} at {address} cannot be reached; is it running, and is that its key?")]
+    Unreachable {
+        /// Who.
+        peer: NodeId,
+        /// Where.
+        address: String,
+    },
+    /// LDK refuses it.
+    #[error("{0}")]
+    Refused(String),
+    /// The node's file failed.
+    #[error("the node's file failed")]
+    Store(#[from] rusqlite::Error),
+}
+
+/// One channel, as a person wants to see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Its id, 64 hexadecimal digits.
+    pub id: String,
+    /// Who is at the other end.
+    pub peer: NodeId,
+    /// All the money in it.
+    pub capacity: Sat,
+    /// What could be sent through it now.
+    pub outbound: Msat,
+    /// What could be received through it now.
+    pub inbound: Msat,
+    /// Confirmed, and its peer is connected.
+    pub usable: bool,
+}
+
+/// What the node has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// What the channels could send.
+    pub outbound: Msat,
+    /// What the channels could receive.
+    pub inbound: Msat,
+    /// What is on the chain.
+    pub onchain: OnchainBalance,
+}
+
+/// A running node. It implements [`l402::Payer`] and [`l402::Invoicer`].
+///
+/// Dropping it is like killing the process: nothing is lost. [`EmbeddedNode::stop`] lets what is on
+/// its way to the disk arrive and says goodbye to the peers.
+pub struct EmbeddedNode {
+    core: Arc<Core>,
+    address: Option<SocketAddr>,
+    kept: Mutex<HashMap<PublicKey, watch::Sender<String>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for EmbeddedNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmbeddedNode({} on {})", self.node_id(), self.core.network)
+    }
+}
+
+impl EmbeddedNode {
+    /// Opens the folder, catches up with the chain, and starts to run on the current runtime. Peers
+    /// that it has channels with are dialled in the background.
+    ///
+    /// # Errors
+    /// See [`OpenNodeError`].
+    pub async fn open(config: Config) -> Result<Self, OpenNodeError> {
+        let listener = match config.listen {
+            Some(address) => {
+                let failed = |source| OpenNodeError::Listen { address, source };
+                Some(net::bind(address).await.map_err(failed)?)
+            }
+            None => None,
+        };
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let opened = open::open(&config).await?;
+        let core = Arc::new(opened.core);
+        let writer = writer::start(Arc::clone(&core)).map_err(OpenNodeError::Thread)?;
+        let (chain, wallet) = (Arc::clone(&core.chain), Arc::clone(&core.wallet));
+        core.spawn(broadcast::send_all(chain, wallet, opened.unsent));
+        core.spawn(Arc::clone(&core).beat());
+        core.spawn(follow::follow(Arc::clone(&core), opened.at));
+        if let Some(listener) = listener {
+            core.spawn(net::listen(Arc::clone(&core), listener));
+        }
+        let node = Self { core, address, kept: Mutex::default(), writer: Mutex::new(Some(writer)) };
+        for (id, address) in node.core.store.peers()? {
+            let id = PublicKey::from_slice(&id)
+                .map_err(|_| OpenNodeError::Damaged { what: "the list of peers" })?;
+            node.keep(id, address);
+        }
+        // Updates that were in flight when the last process died are sent on their way again.
+        node.core.step();
+        Ok(node)
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Keeps a peer connected, at its newest address.
+    fn keep(&self, id: PublicKey, address: String) {
+        match self.kept.lock().expect("no panic while held").entry(id) {
+            Entry::Occupied(known) => drop(known.get().send_replace(address)),
+            Entry::Vacant(new) => {
+                let (sender, receiver) = watch::channel(address);
+                new.insert(sender);
+                self.core.spawn(net::keep(Arc::clone(&self.core), id, receiver));
+            }
+        }
+    }
+
+    /// Its public key.
+    pub fn node_id(&self) -> NodeId {
+        NodeId(self.core.id.serialize())
+    }
+
+    /// Where peers may dial it, if it listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Connects to a peer and stays connected, now and after a restart. Returns when it is.
+    ///
+    /// # Errors
+    /// [`ChannelError::BadNodeId`]; [`ChannelError::Unreachable`] after `patience`, though it is
+    /// still tried in the background.
+    pub async fn connect(
+        &self,
+        peer: NodeId,
+        address: &str,
+        patience: Duration,
+    ) -> Result<(), ChannelError> {
+        let id = PublicKey::from_slice(&peer.0).map_err(|_| ChannelError::BadNodeId(peer))?;
+        self.core.store.put_peer(&peer.0, address)?;
+        self.keep(id, address.to_owned());
+        let connected = async {
+            while self.core.peers.peer_by_node_id(&id).is_none() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let unreachable = |_| ChannelError::Unreachable { peer, address: address.to_owned() };
+        tokio::time::timeout(patience, connected).await.map_err(unreachable)
+    }
+
+    /// Starts to open a channel to a connected peer, funded from the on-chain wallet; `push` of it
+    /// is given to the peer. It is usable when its transaction is in a block.
+    ///
+    /// # Errors
+    /// [`ChannelError::Refused`] in LDK's words: not connected, too small.
+    pub fn open_channel(&self, peer: NodeId, amount: Sat, push: Msat) -> Result<(), ChannelError> {
+        let id = PublicKey::from_slice(&peer.0).map_err(|_| ChannelError::BadNodeId(peer))?;
+        let opened =
+            self.core.manager.create_channel(id, amount.sat(), push.msat(), 0, None, None);
+        opened.map(drop).map_err(|error| ChannelError::Refused(format!("{error:?}")))?;
+        self.core.peers.process_events();
+        Ok(())
+    }
+
+    /// The height of the newest block that every part of it has seen.
+    pub fn height(&self) -> u32 {
+        let manager = self.core.manager.current_best_block().height;
+        manager.min(self.core.wallet.best_block().height)
+    }
+
+    /// Its channels, open and opening.
+    pub fn channels(&self) -> Vec<Channel> {
+        let channels = self.core.manager.list_channels().into_iter();
+        channels
+            .map(|channel| Channel {
+                id: channel.channel_id.to_string(),
+                peer: NodeId(channel.counterparty.node_id.serialize()),
+                capacity: Sat::from_sat(channel.channel_value_satoshis),
+                outbound: Msat::from_msat(channel.outbound_capacity_msat),
+                inbound: Msat::from_msat(channel.inbound_capacity_msat),
+                usable: channel.is_usable,
+            })
+            .collect()
+    }
+
+    /// Returns when there are so many usable channels.
+    pub async fn usable(&self, channels: usize) {
+        while self.core.manager.list_usable_channels().len() < channels {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Asks the peer to close a channel and to settle on the chain.
+    ///
+    /// # Errors
+    /// [`ChannelError::Refused`]: there is no such channel, or it cannot be closed now.
+    pub fn close_channel(&self, channel: &Channel) -> Result<(), ChannelError> {
+        self.end_channel(channel, false)
+    }
+
+    /// Closes a channel without asking: the money comes back after the delay that the peer set.
+    ///
+    /// # Errors
+    /// [`ChannelError::Refused`]: there is no such channel.
+    pub fn force_close_channel(&self, channel: &Channel) -> Result<(), ChannelError> {
+        self.end_channel(channel, true)
+    }
+
+    fn end_channel(&self, channel: &Channel, force: bool) -> Result<(), ChannelError> {
+        let manager = &self.core.manager;
+        let known = manager.list_channels().into_iter();
+        let mut known = known.filter(|known| known.channel_id.to_string() == channel.id);
+        let Some(found) = known.next() else {
+            return Err(ChannelError::Refused(format!("there is no channel {}", channel.id)));
+        };
+        let (id, peer) = (&found.channel_id, &found.counterparty.node_id);
+        let ended = if force {
+            manager.force_close_broadcasting_latest_txn(id, peer, "closed by its owner".into())
+        } else {
+            manager.close_channel(id, peer)
+        };
+        ended.map_err(|error| ChannelError::Refused(format!("{error:?}")))?;
+        self.core.peers.process_events();
+        Ok(())
+    }
+
+    /// A fresh address of its on-chain wallet, written down.
+    ///
+    /// # Errors
+    /// [`WalletError::Store`].
+    pub fn new_onchain_address(&self) -> Result<Address, WalletError> {
+        self.core.wallet.address()
+    }
+
+    /// What it has.
+    pub fn balance(&self) -> Balance {
+        let sum = |amount: fn(&Channel) -> Msat| {
+            let amounts = self.channels();
+            amounts.iter().map(amount).fold(Msat::ZERO, |sum, one| {
+                sum.checked_add(one).expect("channels hold less than all bitcoin")
+            })
+        };
+        Balance {
+            outbound: sum(|channel| channel.outbound),
+            inbound: sum(|channel| channel.inbound),
+            onchain: self.core.wallet.balance(),
+        }
+    }
+
+    /// How many payments it has received, and how much in all.
+    ///
+    /// # Errors
+    /// The node's file failed.
+    pub fn received(&self) -> Result<(u64, Msat), ChannelError> {
+        Ok(self.core.store.received_total()?)
+    }
+
+    /// Stops: peers are told, what waits for the disk is written. The folder is free when this has
+    /// returned and the node is dropped. Payments on their way end by themselves, and how is known at
+    /// the next start.
+    pub async fn stop(&self) {
+        self.core.peers.disconnect_all_peers();
+        self.core.stopped.cancel();
+        self.core.tasks.close();
+        self.core.tasks.wait().await;
+        let writer = self.writer.lock().expect("no panic while held").take();
+        self.core.queue.stop();
+        if let Some(writer) = writer {
+            let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the node's writer did not end well");
+            }
+        }
+    }
+}
+
+impl Drop for EmbeddedNode {
+    fn drop(&mut self) {
+        self.core.stopped.cancel();
+        self.core.queue.stop();
+        self.core.peers.disconnect_all_peers();
+        self.core.waits.stop();
+    }
+}

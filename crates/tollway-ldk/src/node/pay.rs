@@ -1,0 +1,242 @@
+//! Spending: a payment is written as begun before LDK hears of it, and every end is on the disk
+//! before anybody is told.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use l402::{
+    Msat, Network, NodeError, NodeErrorKind, Outcome, Paid, PayError, PayOrder, Payer, PaymentHash,
+    Why,
+};
+use lightning::events::PaymentFailureReason;
+use lightning::ln::channelmanager::{
+    Bolt11PaymentError, PaymentId, Retry, RetryableSendFailure,
+};
+use lightning::routing::router::RouteParametersConfig;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::core::Core;
+use super::waits::{End, Order};
+use super::{DRIVER, EmbeddedNode};
+use crate::payments::{Sent, Standing};
+
+/// How long a payment waits for a peer of ours to come back before it is said to have no route.
+const RECONNECT: Duration = Duration::from_secs(15);
+/// The longest it takes to see that a channel has become usable: LDK does not tell.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The longest time in which LDK may try other paths.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+#[async_trait]
+impl Payer for EmbeddedNode {
+    fn network(&self) -> Network {
+        self.core().network
+    }
+
+    async fn pay(&self, order: PayOrder<'_>) -> Result<Paid, PayError> {
+        let (core, hash) = (self.core(), order.invoice.payment_hash());
+        let mut end = match core.begin(order)? {
+            Begun::Ended(paid) => return Ok(paid),
+            Begun::UnderWay(end) => end,
+        };
+        let unknown = |kind| PayError::Unknown { hash, source: NodeError::new(DRIVER, kind) };
+        let end = match tokio::time::timeout(order.patience, &mut end).await {
+            Ok(end) => end,
+            Err(_) if core.waits.is_handed_over(hash) => {
+                return Err(unknown(NodeErrorKind::Timeout));
+            }
+            // Nothing was sent, and its deadline is this one: its end is being written.
+            Err(_) => end.await,
+        };
+        match end {
+            Ok(End::Paid(paid)) => Ok(paid),
+            Ok(End::NotPaid(why)) => Err(PayError::NotPaid { why, source: None }),
+            Ok(End::Stopped) | Err(_) => Err(unknown(NodeErrorKind::Storage)),
+        }
+    }
+
+    async fn outcome(&self, hash: PaymentHash) -> Result<Outcome, NodeError> {
+        self.core().check()?;
+        Ok(match self.core().payments.standing(hash).map_err(storage)? {
+            Standing::Pending => Outcome::Pending,
+            Standing::Paid(paid) => Outcome::Paid(paid),
+            Standing::Unheard | Standing::NotPaid => Outcome::NotPaid,
+        })
+    }
+}
+
+enum Begun {
+    Ended(Paid),
+    UnderWay(oneshot::Receiver<End>),
+}
+
+impl Core {
+    /// Joins a payment, or begins it.
+    fn begin(self: &Arc<Self>, order: PayOrder<'_>) -> Result<Begun, PayError> {
+        let (invoice, hash) = (order.invoice, order.invoice.payment_hash());
+        let not_paid = |why| Err(PayError::NotPaid { why, source: None });
+        let unknown = |source| PayError::Unknown { hash, source };
+        if invoice.network() != self.network {
+            return not_paid(Why::WrongNetwork);
+        }
+        self.check().map_err(unknown)?;
+        let mut deciding = self.waits.decide();
+        if let Some(end) = deciding.join(hash) {
+            return Ok(Begun::UnderWay(end));
+        }
+        match self.payments.standing(hash).map_err(|e| unknown(storage(e)))? {
+            Standing::Paid(paid) => return Ok(Begun::Ended(paid)),
+            Standing::Pending => return Ok(Begun::UnderWay(deciding.begin(hash, None))),
+            Standing::Unheard | Standing::NotPaid => {}
+        }
+        if !invoice.is_live(SystemTime::now(), Duration::ZERO) {
+            return not_paid(Why::Expired);
+        }
+        if invoice.payee().0 == self.id.serialize() {
+            // A payment to oneself needs no channel, and Lightning has no way to make one.
+            return not_paid(Why::NoRoute);
+        }
+        let order = Order {
+            invoice: invoice.clone(),
+            max_fee: order.max_fee,
+            deadline: Instant::now() + order.patience,
+        };
+        self.payments.note_sent(hash, Sent::Begun { amount: invoice.amount() });
+        let end = deciding.begin(hash, Some(order.clone()));
+        drop(deciding);
+        // On its own, so that dropping `pay` changes nothing about the payment.
+        self.spawn(Arc::clone(self).send(order));
+        Ok(Begun::UnderWay(end))
+    }
+
+    /// Hands one payment to LDK, when there is room and a way.
+    async fn send(self: Arc<Self>, order: Order) {
+        let hash = order.invoice.payment_hash();
+        if !self.waits.slot(hash, order.deadline).await {
+            return self.give_up(hash, Why::Refused);
+        }
+        let reconnected_by = order.deadline.min(Instant::now() + RECONNECT);
+        while self.check().is_ok() {
+            let changed = self.changed.notified();
+            let why = match self.hand_over(&order) {
+                Ok(()) => return,
+                Err(why) => why,
+            };
+            let no_way_yet = match why {
+                Why::NoRoute | Why::Balance if self.waits.in_flight() > 0 => order.deadline,
+                Why::NoRoute | Why::Balance if self.is_reconnecting() => reconnected_by,
+                _ => return self.give_up(hash, why),
+            };
+            if Instant::now() >= no_way_yet {
+                return self.give_up(hash, why);
+            }
+            let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
+        }
+        self.waits.end(hash, End::Stopped);
+    }
+
+    /// One attempt. An error means that nothing was sent.
+    fn hand_over(&self, order: &Order) -> Result<(), Why> {
+        let (invoice, hash) = (&order.invoice, order.invoice.payment_hash());
+        let config = RouteParametersConfig {
+            max_total_routing_fee_msat: Some(order.max_fee.msat()),
+            ..RouteParametersConfig::default()
+        };
+        let left = order.deadline.saturating_duration_since(Instant::now());
+        let retry = Retry::Timeout(left.min(LONGEST_RETRY));
+        self.waits.hand_over(hash, true);
+        let handed = self.manager.pay_for_bolt11_invoice(
+            invoice.bolt11(),
+            PaymentId(hash.0),
+            None,
+            config,
+            retry,
+        );
+        let failure = match handed {
+            Ok(()) => return Ok(()),
+            Err(Bolt11PaymentError::SendingFailed(failure)) => failure,
+            // We name no amount: the invoice has one.
+            Err(Bolt11PaymentError::InvalidAmount) => RetryableSendFailure::RouteNotFound,
+        };
+        let why = match failure {
+            // LDK has it already, from before a restart: its end will come.
+            RetryableSendFailure::DuplicatePayment => return Ok(()),
+            RetryableSendFailure::PaymentExpired => Why::Expired,
+            RetryableSendFailure::OnionPacketSizeExceeded => Why::Refused,
+            RetryableSendFailure::RouteNotFound if self.outbound() < invoice.amount() => {
+                Why::Balance
+            }
+            RetryableSendFailure::RouteNotFound => Why::NoRoute,
+        };
+        self.waits.hand_over(hash, false);
+        Err(why)
+    }
+
+    /// Nothing was sent, and nothing will be.
+    fn give_up(&self, hash: PaymentHash, why: Why) {
+        self.payments.note_sent(hash, Sent::Failed { why });
+        if self.check().is_err() {
+            self.waits.end(hash, End::Stopped);
+        }
+    }
+
+    /// LDK says that every part of a payment came back. Another payment may have been in its way:
+    /// then it is sent again, for as long as its order allows.
+    pub(super) fn came_back(
+        self: &Arc<Self>,
+        hash: PaymentHash,
+        reason: Option<PaymentFailureReason>,
+    ) {
+        let why = why(reason);
+        let order = self.waits.order(hash);
+        self.waits.hand_over(hash, false);
+        if let (Why::NoRoute, Some(order)) = (why, &order) {
+            let in_the_way = self.waits.in_flight() > 0 || self.is_reconnecting();
+            if in_the_way && Instant::now() < order.deadline {
+                self.spawn(Arc::clone(self).send(order.clone()));
+                return;
+            }
+        }
+        self.give_up(hash, why);
+    }
+
+    /// Whether a channel of ours only waits for its peer.
+    fn is_reconnecting(&self) -> bool {
+        let channels = self.manager.list_channels();
+        channels.iter().any(|channel| channel.is_channel_ready && !channel.is_usable)
+    }
+
+    /// What our channels could send, before fees.
+    pub(super) fn outbound(&self) -> Msat {
+        let channels = self.manager.list_channels();
+        Msat::from_msat(channels.iter().map(|channel| channel.outbound_capacity_msat).sum())
+    }
+}
+
+pub(super) fn storage(error: rusqlite::Error) -> NodeError {
+    NodeError::new(DRIVER, NodeErrorKind::Storage).because(error)
+}
+
+fn why(reason: Option<PaymentFailureReason>) -> Why {
+    match reason {
+        Some(
+            PaymentFailureReason::RecipientRejected | PaymentFailureReason::UnknownRequiredFeatures,
+        ) => Why::PayeeRefused,
+        Some(
+            PaymentFailureReason::PaymentExpired | PaymentFailureReason::InvoiceRequestExpired,
+        ) => Why::Expired,
+        Some(
+            PaymentFailureReason::RouteNotFound
+            | PaymentFailureReason::RetriesExhausted
+            | PaymentFailureReason::BlindedPathCreationFailed,
+        ) => Why::NoRoute,
+        Some(
+            PaymentFailureReason::UserAbandoned
+            | PaymentFailureReason::UnexpectedError
+            | PaymentFailureReason::InvoiceRequestRejected,
+        )
+        | None => Why::Refused,
+    }
+}

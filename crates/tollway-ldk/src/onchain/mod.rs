@@ -1,0 +1,294 @@
+//! The node's money on the chain: a bdk wallet (BIP 84) from the node's seed, whose changes are kept
+//! in the node's own file. It funds channels, receives what is swept from closed ones, and pays the
+//! fees of anchors.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bdk_wallet::bitcoin::bip32::Xpriv;
+use bdk_wallet::chain::Merge;
+use bdk_wallet::template::Bip84;
+use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, Wallet as Bdk};
+use bitcoin::hashes::Hash;
+use bitcoin::{
+    Address, Amount, Block, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction, WPubkeyHash,
+};
+use l402::Sat;
+use lightning::chain::{BestBlock, Listen};
+use lightning::events::bump_transaction::Utxo;
+use lightning::events::bump_transaction::sync::WalletSourceSync;
+use lightning::sign::ChangeDestinationSourceSync;
+
+use crate::store::Store;
+
+const SPACE: &str = "wallet";
+
+/// The wallet could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalletError {
+    /// The node's file failed.
+    #[error("the node's file failed")]
+    Store(#[from] rusqlite::Error),
+    /// What is kept is not of this wallet or damaged.
+    #[error("the wallet in the node's file is damaged: {0}")]
+    Damaged(String),
+    /// There is not enough confirmed money for this transaction and its fee.
+    #[error("the node's on-chain wallet has not enough for {wanted} and its fee: {why}")]
+    Funds {
+        /// What should be paid.
+        wanted: Sat,
+        /// What the wallet says.
+        why: String,
+    },
+}
+
+/// What is in the wallet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnchainBalance {
+    /// In blocks, spendable.
+    pub confirmed: Sat,
+    /// Seen, and not in a block yet.
+    pub unconfirmed: Sat,
+}
+
+/// The wallet. Its changes are on the disk when a method returns.
+pub(crate) struct Wallet {
+    bdk: Mutex<Kept>,
+    store: Arc<Store>,
+}
+
+struct Kept {
+    bdk: Bdk,
+    next_change: u64,
+    /// Spent by transactions that were built here and not sent yet. A crash forgets them, and that
+    /// is right: what was not sent has spent nothing.
+    reserved: HashSet<OutPoint>,
+}
+
+impl fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wallet")
+    }
+}
+
+impl Wallet {
+    /// Opens the wallet of this seed; a new one follows the chain from `start`.
+    pub(crate) fn open(
+        seed: &[u8; 32],
+        network: Network,
+        store: Arc<Store>,
+    ) -> Result<Self, WalletError> {
+        let damaged = |why: &dyn fmt::Display| WalletError::Damaged(why.to_string());
+        let key = Xpriv::new_master(network, seed).map_err(|e| damaged(&e))?;
+        let descriptor = |keychain| Bip84(key, keychain);
+        let (outside, inside) =
+            (descriptor(KeychainKind::External), descriptor(KeychainKind::Internal));
+        let (kept, next_change) = kept_changes(&store)?;
+        let bdk = match kept {
+            None => Bdk::create(outside, inside)
+                .network(network)
+                .create_wallet_no_persist()
+                .map_err(|e| damaged(&e))?,
+            Some(changes) => Bdk::load()
+                .descriptor(KeychainKind::External, Some(outside))
+                .descriptor(KeychainKind::Internal, Some(inside))
+                .extract_keys()
+                .check_network(network)
+                .load_wallet_no_persist(changes)
+                .map_err(|e| damaged(&e))?
+                .ok_or_else(|| damaged(&"it is empty"))?,
+        };
+        let wallet = Self { bdk: Mutex::new(Kept { bdk, next_change, reserved: HashSet::new() }), store };
+        wallet.keep(&mut wallet.lock())?;
+        Ok(wallet)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.bdk.lock().expect("no panic while held")
+    }
+
+    /// Writes what has changed since the last call.
+    fn keep(&self, kept: &mut Kept) -> rusqlite::Result<()> {
+        let Some(changes) = kept.bdk.take_staged() else { return Ok(()) };
+        let body = serde_json::to_vec(&changes).expect("a change set has no failing parts");
+        self.store.put([SPACE, "", &format!("{:020}", kept.next_change)], &body)?;
+        kept.next_change += 1;
+        Ok(())
+    }
+
+    /// The newest block it has seen.
+    pub(crate) fn best_block(&self) -> BestBlock {
+        let tip = self.lock().bdk.latest_checkpoint();
+        BestBlock::new(tip.hash(), tip.height())
+    }
+
+    /// Starts a new wallet at a block: nothing before it can be ours.
+    pub(crate) fn start_at(&self, block: BestBlock) -> Result<(), WalletError> {
+        let mut kept = self.lock();
+        let tip = kept.bdk.latest_checkpoint();
+        if tip.height() == 0 && block.height > 0 {
+            let id = bdk_wallet::chain::BlockId { height: block.height, hash: block.block_hash };
+            let chain = Some(tip.insert(id));
+            let update = bdk_wallet::Update { chain, ..Default::default() };
+            kept.bdk.apply_update(update).map_err(|e| WalletError::Damaged(e.to_string()))?;
+            self.keep(&mut kept)?;
+        }
+        Ok(())
+    }
+
+    /// A fresh address.
+    pub(crate) fn address(&self) -> Result<Address, WalletError> {
+        let mut kept = self.lock();
+        let address = kept.bdk.reveal_next_address(KeychainKind::External).address;
+        self.keep(&mut kept)?;
+        Ok(address)
+    }
+
+    pub(crate) fn balance(&self) -> OnchainBalance {
+        let balance = self.lock().bdk.balance();
+        let unconfirmed = balance.trusted_pending + balance.untrusted_pending;
+        OnchainBalance {
+            confirmed: Sat::from_sat(balance.confirmed.to_sat()),
+            unconfirmed: Sat::from_sat(unconfirmed.to_sat()),
+        }
+    }
+
+    /// Builds and signs a transaction that pays `amount` to `script`. It is not sent; what it spends
+    /// is reserved until it is, or until [`Wallet::forget`].
+    pub(crate) fn fund(
+        &self,
+        script: ScriptBuf,
+        amount: Sat,
+        feerate: FeeRate,
+    ) -> Result<Transaction, WalletError> {
+        let short = |why: &dyn fmt::Display| WalletError::Funds {
+            wanted: amount,
+            why: why.to_string(),
+        };
+        let mut kept = self.lock();
+        let reserved = kept.reserved.iter().copied().collect();
+        let mut builder = kept.bdk.build_tx();
+        builder.add_recipient(script, Amount::from_sat(amount.sat())).fee_rate(feerate);
+        builder.unspendable(reserved);
+        let mut psbt = builder.finish().map_err(|e| short(&e))?;
+        kept.bdk.sign(&mut psbt, SignOptions::default()).map_err(|e| short(&e))?;
+        let transaction = psbt.extract_tx().map_err(|e| short(&e))?;
+        kept.reserved.extend(transaction.input.iter().map(|input| input.previous_output));
+        self.keep(&mut kept)?;
+        Ok(transaction)
+    }
+
+    /// Frees what a transaction of [`Wallet::fund`] that will never be sent would have spent.
+    pub(crate) fn forget(&self, transaction: &Transaction) {
+        let mut kept = self.lock();
+        for input in &transaction.input {
+            kept.reserved.remove(&input.previous_output);
+        }
+    }
+
+    /// A transaction was sent, and the chain has taken it.
+    pub(crate) fn sent(&self, transaction: &Transaction) -> Result<(), WalletError> {
+        let mut kept = self.lock();
+        kept.bdk.apply_unconfirmed_txs([(Arc::new(transaction.clone()), unix_now())]);
+        self.keep(&mut kept)?;
+        drop(kept);
+        self.forget(transaction);
+        Ok(())
+    }
+
+    fn change_script(&self) -> Result<ScriptBuf, WalletError> {
+        let mut kept = self.lock();
+        let script = kept.bdk.reveal_next_address(KeychainKind::Internal).script_pubkey();
+        self.keep(&mut kept)?;
+        Ok(script)
+    }
+}
+
+/// What was kept, as one change set, and the number of the next change. The changes of many runs
+/// are put together so that their number stays small.
+fn kept_changes(store: &Store) -> Result<(Option<ChangeSet>, u64), WalletError> {
+    let mut keys = store.list(SPACE, "")?;
+    keys.sort();
+    let mut all: Option<ChangeSet> = None;
+    for key in &keys {
+        let Some(body) = store.get([SPACE, "", key])? else { continue };
+        let changes: ChangeSet =
+            serde_json::from_slice(&body).map_err(|e| WalletError::Damaged(e.to_string()))?;
+        match &mut all {
+            None => all = Some(changes),
+            Some(all) => all.merge(changes),
+        }
+    }
+    let last = keys.last().and_then(|key| key.parse::<u64>().ok());
+    if let (Some(all), Some(last), true) = (&all, last, keys.len() > 64) {
+        let body = serde_json::to_vec(all).expect("a change set has no failing parts");
+        store.put([SPACE, "", &format!("{last:020}")], &body)?;
+        for key in &keys[..keys.len() - 1] {
+            store.remove([SPACE, "", key])?;
+        }
+    }
+    Ok((all, last.map_or(0, |last| last + 1)))
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Listen for Wallet {
+    fn filtered_block_connected(
+        &self,
+        _header: &bitcoin::block::Header,
+        _transactions: &lightning::chain::transaction::TransactionData<'_>,
+        _height: u32,
+    ) {
+        debug_assert!(false, "the wallet is given whole blocks");
+    }
+
+    fn block_connected(&self, block: &Block, height: u32) {
+        let mut kept = self.lock();
+        if let Err(error) = kept.bdk.apply_block(block, height) {
+            tracing::error!(height, %error, "the on-chain wallet cannot connect a block");
+        }
+        if let Err(error) = self.keep(&mut kept) {
+            tracing::error!(%error, "the on-chain wallet cannot be written");
+        }
+    }
+
+    /// Nothing to do: the next block that connects replaces the branch.
+    fn blocks_disconnected(&self, _fork_point: BestBlock) {}
+}
+
+impl WalletSourceSync for Wallet {
+    fn list_confirmed_utxos(&self) -> Result<Vec<Utxo>, ()> {
+        let kept = self.lock();
+        let confirmed = kept.bdk.list_unspent().filter(|utxo| {
+            utxo.chain_position.is_confirmed() && !kept.reserved.contains(&utxo.outpoint)
+        });
+        let utxo = |local: bdk_wallet::LocalOutput| {
+            let program = local.txout.script_pubkey.as_bytes().get(2..)?;
+            let hash = WPubkeyHash::from_slice(program).ok()?;
+            Some(Utxo::new_v0_p2wpkh(local.outpoint, local.txout.value, &hash))
+        };
+        Ok(confirmed.filter_map(utxo).collect())
+    }
+
+    fn get_change_script(&self) -> Result<ScriptBuf, ()> {
+        self.change_script().map_err(drop)
+    }
+
+    fn sign_psbt(&self, mut psbt: Psbt) -> Result<Transaction, ()> {
+        // Some inputs belong to the channel, and LDK signs those itself afterwards.
+        let options = SignOptions { trust_witness_utxo: true, ..SignOptions::default() };
+        self.lock().bdk.sign(&mut psbt, options).map_err(drop)?;
+        Ok(psbt.extract_tx_unchecked_fee_rate())
+    }
+}
+
+impl ChangeDestinationSourceSync for Wallet {
+    fn get_change_destination_script(&self) -> Result<ScriptBuf, ()> {
+        self.change_script().map_err(drop)
+    }
+}
