@@ -1,1 +1,56 @@
-//! Stub.
+//! The seller's side of Tollway: a streaming reverse proxy that asks for money, and the same gate as
+//! tower middleware.
+//!
+//! A [`Gateway`] is opened from a [`Config`], a node to be paid on, and the keys to mint tokens with.
+//! It can be paid and cannot spend: the only half of a node it knows is [`l402::Invoicer`]. Tokens are
+//! verified with nothing but those keys; no database is read, and no lock is held, on a paid request's
+//! way.
+//!
+//! ```no_run
+//! # async fn sell(node: std::sync::Arc<dyn l402::Invoicer>) -> Result<(), Box<dyn std::error::Error>> {
+//! use l402::Keyring;
+//! use tollway_gateway::{Config, Gateway, SecretSource, master_key_file};
+//! use tokio::net::TcpListener;
+//!
+//! let config = Config::read(&std::fs::read_to_string("gateway.toml")?)?;
+//! let Some(SecretSource::File(path)) = &config.secret else { return Err("no secret".into()) };
+//! let keyring = Keyring::new(master_key_file(path)?, vec![]);
+//! let gateway = Gateway::open(&config, node, keyring)?;
+//! let listener = TcpListener::bind(config.listen).await?;
+//! let stopped = gateway.serve(listener, async { tokio::signal::ctrl_c().await.unwrap() }).await;
+//! println!("stopped; {} connections were cut off", stopped.cut);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To sell a service that runs in the same process, see [`GateLayer`]. To understand either, read
+//! `src/handle.rs` first.
+
+mod body;
+pub mod config;
+mod forward;
+mod gate;
+mod gateway;
+mod handle;
+mod headers;
+mod layer;
+mod log;
+mod manifest;
+mod respond;
+mod route;
+mod secret;
+mod serve;
+mod tariff;
+mod till;
+mod tunnel;
+mod upstream;
+
+pub use body::Body;
+pub use config::{Config, Mistakes, SecretSource};
+pub use gate::{Basis, Permit};
+pub use gateway::Gateway;
+pub use layer::{ClientIp, GateLayer, Gated};
+pub use secret::{SecretError, master_key_file, master_key_text};
+pub use serve::Stopped;
+pub use tariff::{BadCredential, Tariff, TariffError};
+pub use upstream::{CertificatesError, OpenError};

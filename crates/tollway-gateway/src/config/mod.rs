@@ -1,0 +1,165 @@
+//! What a gateway is told to do. [`Config::read`] turns the text of a file into values that need no
+//! further check, or says everything that is wrong with it. Nothing is opened here: no file but the
+//! text itself, no socket, no node.
+
+mod mistake;
+mod raw;
+mod service;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use l402::NodeUrl;
+
+use raw::{At, Keys, Reader};
+
+pub use mistake::{Mistake, Mistakes, Problem};
+pub use service::{Protocol, Service, Upstream};
+
+/// Where a gateway listens unless told.
+const LISTEN: &str = "127.0.0.1:8402";
+
+/// Every key outside of `[[service]]`.
+pub(crate) static KEYS: &[&str] = &[
+    "listen",
+    "node",
+    "secret",
+    "old_secrets",
+    "node_timeout",
+    "header_timeout",
+    "stop_timeout",
+    "service",
+];
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. `127.0.0.1:8402` unless told.
+    pub listen: SocketAddr,
+    /// The node to be paid on, when the file names one.
+    pub node: Option<NodeUrl>,
+    /// Where the master key is, when the file says.
+    pub secret: Option<SecretSource>,
+    /// Where older master keys are, whose tokens still open. The newest first.
+    pub old_secrets: Vec<SecretSource>,
+    /// How patient the gateway is.
+    pub patience: Patience,
+    /// What is behind it.
+    pub services: Vec<Service>,
+}
+
+/// How long a gateway waits for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the node to make an invoice.
+    pub node: Duration,
+    /// For a client to send a request's head, and between two requests of one connection.
+    pub header: Duration,
+    /// For requests in flight, when it is told to stop.
+    pub stop: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { node: seconds(10), header: seconds(30), stop: seconds(30) }
+    }
+}
+
+/// Where a secret is kept. The secret itself is never in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// `file:/path`. A relative path is relative to the working directory.
+    File(PathBuf),
+    /// `env:NAME`. Whoever owns the process reads it; this library reads no environment.
+    Env(String),
+}
+
+impl Config {
+    /// Reads the text of a configuration file (TOML).
+    ///
+    /// ```
+    /// let config = tollway_gateway::Config::read(r#"
+    ///     [[service]]
+    ///     name = "weather"
+    ///     upstream = "http://127.0.0.1:9000"
+    ///     price = "10 sat"
+    /// "#)?;
+    /// assert_eq!(config.services[0].tariff.price(), Some("10 sat".parse()?));
+    ///
+    /// let mistakes = tollway_gateway::Config::read("lissten = 1\n[[service]]\nname = 'a'").unwrap_err();
+    /// assert_eq!(mistakes.to_string(), "\
+    /// line 1: `lissten` is not a key of the configuration; did you mean `listen`?
+    /// line 2: service `a` has no `upstream`; write for example `upstream = \"http://127.0.0.1:9000\"`
+    /// line 2: service `a` has no `price`; write for example `price = \"10 sat\"`, or `auth = \"off\"`");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its line.
+    pub fn read(text: &str) -> Result<Self, Mistakes> {
+        let (mut reader, mut keys) = Reader::new(text);
+        let listen = listen(&mut reader, &mut keys);
+        let node = node(&mut reader, &mut keys);
+        let secret = reader.text(&mut keys, "secret");
+        let secret = secret.and_then(|at| source(&mut reader, "secret", &at));
+        let old_secrets = reader.texts(&mut keys, "old_secrets");
+        let old_secrets =
+            old_secrets.iter().filter_map(|at| source(&mut reader, "old_secrets", at)).collect();
+        let default = Patience::default();
+        let mut wait = |key, default| duration(&mut reader, &mut keys, key).unwrap_or(default);
+        let patience = Patience {
+            node: wait("node_timeout", default.node),
+            header: wait("header_timeout", default.header),
+            stop: wait("stop_timeout", default.stop),
+        };
+        let services = service::read_all(&mut reader, &mut keys);
+        reader.end(keys, "the configuration", KEYS);
+        reader.finish()?;
+        Ok(Self { listen, node, secret, old_secrets, patience, services })
+    }
+}
+
+fn listen(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> SocketAddr {
+    let default = LISTEN.parse().expect("the default is an address");
+    let Some(at) = reader.text(keys, "listen") else { return default };
+    at.value.parse().unwrap_or_else(|_| {
+        reader.bad("listen", &at, "write an address and a port, for example `127.0.0.1:8402`");
+        default
+    })
+}
+
+fn node(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<NodeUrl> {
+    let at = reader.text(keys, "node")?;
+    let url = NodeUrl::new(at.value.as_str());
+    if url.scheme().is_empty() {
+        // The value may hold a secret, so it is not repeated.
+        let hidden = At { line: at.line, value: "(not shown)".to_owned() };
+        reader.bad("node", &hidden, "a node's URL begins with its driver's name, as `lnd:` does");
+        return None;
+    }
+    Some(url)
+}
+
+fn source(reader: &mut Reader<'_>, key: &'static str, at: &At<String>) -> Option<SecretSource> {
+    match at.value.split_once(':') {
+        Some(("file", path)) if !path.is_empty() => Some(SecretSource::File(path.into())),
+        Some(("env", name)) if !name.is_empty() => Some(SecretSource::Env(name.to_owned())),
+        _ => {
+            // Somebody may have put the secret itself here.
+            let hidden = At { line: at.line, value: "(not shown)".to_owned() };
+            reader.bad(key, &hidden, "write where the secret is: `file:/path` or `env:NAME`");
+            None
+        }
+    }
+}
+
+fn duration(reader: &mut Reader<'_>, keys: &mut Keys<'_>, key: &'static str) -> Option<Duration> {
+    let at = reader.text(keys, key)?;
+    values::duration(&at.value).map_err(|problem| reader.bad(key, &at, problem)).ok()
+}
+
+#[cfg(test)]
+mod tests;

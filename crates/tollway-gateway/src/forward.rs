@@ -1,0 +1,50 @@
+//! The way through: what the upstream gets of a request, and what the client gets of its answer.
+
+use http::header::HeaderValue;
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::body::{Body, Upload};
+use crate::gate::Permit;
+use crate::headers;
+use crate::serve::Connection;
+use crate::tunnel::Tunnel;
+use crate::upstream::{Upstream, UpstreamError};
+
+/// Sends a request on, and returns the answer as soon as its head is there. Both bodies go on moving
+/// after that, each at the pace of its slower end.
+pub(crate) async fn forward(
+    upstream: &Upstream,
+    connection: &Connection,
+    head: Parts,
+    body: Incoming,
+    host: Option<HeaderValue>,
+    permit: Permit,
+) -> Result<Response<Body>, UpstreamError> {
+    let mut request = Request::from_parts(head, Upload::new(body));
+    let tunnel = upstream.can_upgrade().then(|| Tunnel::wanted(&mut request)).flatten();
+    // What our own server left there is not for the upstream's connection.
+    request.extensions_mut().clear();
+    let fields = request.headers_mut();
+    let takes_trailers = headers::strip_one_hop(fields);
+    headers::strip_credentials(fields);
+    headers::set_forwarded(fields, connection.client_text(), host.as_ref());
+    if let Some(tunnel) = &tunnel {
+        tunnel.ask(fields);
+    }
+
+    let mut response = upstream.send(request, host, takes_trailers, permit).await?;
+
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    match (switched, tunnel) {
+        (false, _) => {
+            headers::strip_one_hop(response.headers_mut());
+        }
+        (true, Some(tunnel)) => tunnel.open(&mut response, connection.stage())?,
+        (true, None) => return Err(UpstreamError::Switched),
+    }
+    headers::strip_challenges(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    Ok(response.map(Body::upstream))
+}

@@ -1,0 +1,108 @@
+//! A gateway: the configuration in force, what is needed to ask for money, and a door to the outside.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use l402::{Invoicer, Keyring};
+use tokio::net::TcpListener;
+
+use crate::config::{Config, Patience};
+use crate::route::Routes;
+use crate::serve::{self, Stopped};
+use crate::tariff::Tariff;
+use crate::till::Till;
+use crate::upstream::{OpenError, Upstream};
+
+/// A reverse proxy that asks for money. Clones are the same gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    till: Till,
+    patience: Patience,
+    snapshot: ArcSwap<Snapshot>,
+}
+
+/// Everything a request needs to know of the configuration. It is replaced whole and never changed.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) routes: Routes<Service>,
+}
+
+/// One service, opened.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) tariff: Tariff,
+    /// The prefix of its paths.
+    pub(crate) path: String,
+    pub(crate) upstream: Upstream,
+}
+
+impl Gateway {
+    /// Opens what a configuration describes. `invoicer` is the node to be paid on; `keyring` holds
+    /// the master key (see [`master_key_file`](crate::master_key_file)). `listen`, `node` and the
+    /// secrets in the configuration are for the caller to use.
+    ///
+    /// # Errors
+    /// A file with certificates cannot be used.
+    pub fn open(
+        config: &Config,
+        invoicer: Arc<dyn Invoicer>,
+        keyring: Keyring,
+    ) -> Result<Self, OpenError> {
+        let till = Till { keyring, invoicer, patience: config.patience.node };
+        let snapshot = ArcSwap::from_pointee(Snapshot::open(config)?);
+        Ok(Self { inner: Arc::new(Inner { till, patience: config.patience, snapshot }) })
+    }
+
+    /// Puts other services in force. Requests that have begun go on under the old ones; nobody waits
+    /// for anybody. The node, the keys and the timeouts stay as they were.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`]; then nothing has changed.
+    pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
+        self.inner.snapshot.store(Arc::new(Snapshot::open(config)?));
+        Ok(())
+    }
+
+    /// Serves HTTP/1.1 and HTTP/2 (with prior knowledge) until `stop` is ready. Then it takes no new
+    /// connections, tells the ones it has to close, and waits for what is in flight, but not longer
+    /// than the configuration's `stop_timeout`.
+    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Stopped {
+        serve::serve(self, listener, stop).await
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.snapshot.load_full()
+    }
+
+    pub(crate) fn till(&self) -> &Till {
+        &self.inner.till
+    }
+
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.inner.patience
+    }
+}
+
+impl Snapshot {
+    fn open(config: &Config) -> Result<Self, OpenError> {
+        let mut routes = Routes::new();
+        for service in &config.services {
+            let upstream =
+                Upstream::open(&service.upstream).map_err(|problem| OpenError::Certificates {
+                    service: service.tariff.name().to_owned(),
+                    path: service.upstream.ca.clone().unwrap_or_default(),
+                    problem,
+                })?;
+            let (tariff, path) = (service.tariff.clone(), service.path.clone());
+            let opened = Arc::new(Service { tariff, path, upstream });
+            routes.add(&service.hosts, &service.path, &opened);
+        }
+        Ok(Self { routes })
+    }
+}

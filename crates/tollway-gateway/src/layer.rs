@@ -1,0 +1,140 @@
+//! The same gate in front of any tower service, in the same process: no proxy, no second hop. It
+//! decides exactly as the proxy does, because it asks the same function.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use l402::{Invoicer, Keyring};
+use tower::{Layer, Service};
+
+use crate::handle::admit;
+use crate::headers;
+use crate::respond::{Ended, Form, respond};
+use crate::route::{self, BadRequest};
+use crate::tariff::Tariff;
+use crate::till::Till;
+
+/// How to find out who sent a request, for tokens that may be used from certain addresses only.
+pub type ClientIp = fn(&Parts) -> Option<IpAddr>;
+
+/// Puts a price on a tower service.
+///
+/// A request that may pass reaches the inner service without its credential, and with an
+/// `Arc<`[`Permit`](crate::Permit)`>` in its extensions; any other is answered here.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # fn sell(node: Arc<dyn l402::Invoicer>, keyring: l402::Keyring) -> Result<(), Box<dyn std::error::Error>> {
+/// use tollway_gateway::{GateLayer, Tariff};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// let tariff = Tariff::new("weather", "10 sat".parse()?)?.free("/health")?;
+/// let service = ServiceBuilder::new().layer(GateLayer::new(tariff, node, keyring)).service(
+///     service_fn(|_request: http::Request<String>| async {
+///         Ok::<_, std::io::Error>(http::Response::new(String::from("sunny")))
+///     }),
+/// );
+/// # let _ = service;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct GateLayer {
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct Gate {
+    tariff: Tariff,
+    till: Till,
+    client_ip: ClientIp,
+}
+
+/// A tower service behind a [`GateLayer`].
+#[derive(Clone, Debug)]
+pub struct Gated<S> {
+    gate: Arc<Gate>,
+    inner: S,
+}
+
+impl GateLayer {
+    /// A gate with these terms. `invoicer` is the node to be paid on.
+    pub fn new(tariff: Tariff, invoicer: Arc<dyn Invoicer>, keyring: Keyring) -> Self {
+        let till = Till { keyring, invoicer, patience: Duration::from_secs(10) };
+        Self { gate: Arc::new(Gate { tariff, till, client_ip: |_| None }) }
+    }
+
+    /// Tells how to find a request's sender. Without it, tokens with a `client_ip` caveat open
+    /// nothing: a request whose origin is not known is from nowhere.
+    ///
+    /// # Panics
+    /// When the layer has been cloned or used before.
+    #[must_use]
+    pub fn client_ip(mut self, find: ClientIp) -> Self {
+        let gate = Arc::get_mut(&mut self.gate).expect("told before the layer is used");
+        gate.client_ip = find;
+        self
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { gate: Arc::clone(&self.gate), inner }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Gated<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = Response<Either<R, Full<Bytes>>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let gate = Arc::clone(&self.gate);
+        // The one that said it is ready is the one to call.
+        let fresh = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, fresh);
+        Box::pin(async move {
+            let (mut head, body) = request.into_parts();
+            let form = Form::of(&head);
+            match gate.admit(&mut head).await {
+                Ok(()) => {
+                    let response = inner.call(Request::from_parts(head, body)).await?;
+                    Ok(response.map(Either::Left))
+                }
+                Err(ended) => Ok(respond(&ended, &form).map(Full::new).map(Either::Right)),
+            }
+        })
+    }
+}
+
+impl Gate {
+    async fn admit(&self, head: &mut Parts) -> Result<(), Ended> {
+        if !route::is_plain(head.uri.path()) {
+            return Err(BadRequest::Path.into());
+        }
+        let client_ip = (self.client_ip)(head);
+        let permit = admit(&self.till, &self.tariff, head, client_ip, SystemTime::now()).await?;
+        headers::strip_credentials(&mut head.headers);
+        head.extensions.insert(Arc::new(permit));
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! What a peer is told when its request does not reach the upstream: one match from what happened to
+//! HTTP and to gRPC, without `_`, so that a new way to end does not compile until it has an answer.
+//! The peer learns what it can do about it; the causes are for our log.
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::gate::Shut;
+use crate::headers;
+use crate::route::BadRequest;
+use crate::till::{Bill, TillError};
+use crate::upstream::UpstreamError;
+
+/// Seconds after which it is worth trying again when something of ours failed.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("5");
+/// The longest detail we repeat to a peer, in bytes: it may hold what the peer sent.
+const LONGEST_DETAIL: usize = 300;
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Everything that can end a request before the upstream has answered it.
+///
+/// Exhaustive on purpose.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    /// It cannot be routed.
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
+    /// No service answers for its host and path.
+    #[error("no service here has this host and path")]
+    NoService,
+    /// It was asked to pay. Not a failure.
+    #[error("payment required")]
+    Asked(Box<Bill>),
+    /// Its credential opens nothing, and this service does not ask again.
+    #[error(transparent)]
+    Refused(Shut),
+    /// Its token counts its uses.
+    #[error(transparent)]
+    Counted(Shut),
+    /// Nobody could ask it to pay.
+    #[error(transparent)]
+    Till(#[from] TillError),
+    /// Its permit was good, and the upstream was not.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+/// In which form a peer reads an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    /// A status, headers and JSON.
+    Http,
+    /// The same without the body: the request was a `HEAD`.
+    Head,
+    /// gRPC's trailers-only form, in the content type the request came in.
+    Grpc(HeaderValue),
+}
+
+/// One answer, before it has a form.
+struct Answer {
+    status: StatusCode,
+    grpc: u8,
+    body: Value,
+    headers: HeaderMap,
+}
+
+impl Form {
+    /// The form that this request's sender reads.
+    pub(crate) fn of(head: &Parts) -> Self {
+        match head.headers.get(CONTENT_TYPE) {
+            Some(kind) if headers::is_grpc(&head.headers) => Self::Grpc(kind.clone()),
+            _ if head.method == Method::HEAD => Self::Head,
+            _ => Self::Http,
+        }
+    }
+}
+
+impl Ended {
+    /// Two words for the access log: what became of the request, and why.
+    pub(crate) fn words(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::BadRequest(_) => ("refused", Some("not a plain request")),
+            Self::NoService => ("refused", Some("no such service")),
+            Self::Asked(bill) => ("asked", Some(bill.why.word())),
+            Self::Refused(why) | Self::Counted(why) => ("refused", Some(why.word())),
+            Self::Till(_) => ("failed", Some("no invoice")),
+            Self::Upstream(_) => ("failed", Some("upstream")),
+        }
+    }
+}
+
+/// The answer to a request that ended like this.
+pub(crate) fn respond(ended: &Ended, form: &Form) -> Response<Bytes> {
+    write(answer(ended), form)
+}
+
+fn answer(ended: &Ended) -> Answer {
+    // gRPC codes: 3 invalid argument, 4 deadline exceeded, 7 permission denied, 12 unimplemented,
+    // 13 internal (what the L402 text asks of a bill), 14 unavailable, 16 unauthenticated.
+    let plain = |status, grpc, error: &str, detail: &str| Answer {
+        status,
+        grpc,
+        body: json!({ "error": error, "detail": shortened(detail) }),
+        headers: HeaderMap::new(),
+    };
+    let retry = |mut answer: Answer| {
+        answer.headers.insert(RETRY_AFTER, RETRY_SECONDS);
+        answer
+    };
+    match ended {
+        Ended::BadRequest(why) => {
+            plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
+        }
+        Ended::NoService => plain(StatusCode::NOT_FOUND, 12, "not found", &ended.to_string()),
+        Ended::Asked(bill) => asked(bill),
+        Ended::Refused(why) => {
+            let mut answer = plain(StatusCode::UNAUTHORIZED, 16, "unauthorized", &why.to_string());
+            // RFC 9110 section 15.5.2 asks for one; a bare one costs no invoice.
+            answer.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("L402"));
+            answer
+        }
+        Ended::Counted(why) => plain(StatusCode::FORBIDDEN, 7, "forbidden", &why.to_string()),
+        Ended::Till(
+            TillError::Node(_)
+            | TillError::Silent(_)
+            | TillError::WrongAmount { .. }
+            | TillError::Random(_),
+        ) => retry(plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            14,
+            "unavailable",
+            "payment cannot be asked for at the moment; nothing is owed",
+        )),
+        Ended::Upstream(why) => {
+            let (status, grpc) = match why.is_timeout() {
+                true => (StatusCode::GATEWAY_TIMEOUT, 4),
+                false => (StatusCode::BAD_GATEWAY, 14),
+            };
+            plain(status, grpc, "bad gateway", &why.to_string())
+        }
+    }
+}
+
+/// The 402, with a line for each scheme in the order that old clients need.
+fn asked(bill: &Bill) -> Answer {
+    let mut headers = HeaderMap::new();
+    for line in l402::scheme::ask(&bill.token, &bill.invoice) {
+        headers.append(WWW_AUTHENTICATE, line);
+    }
+    headers.insert(http::header::LINK, HeaderValue::from_static(crate::manifest::LINK));
+    let expires = bill.invoice.expires_at().and_then(|end| {
+        end.duration_since(std::time::SystemTime::UNIX_EPOCH).ok().map(|end| end.as_secs())
+    });
+    let body = json!({
+        "error": "payment required",
+        "detail": shortened(&bill.why.to_string()),
+        "service": bill.service,
+        "price": bill.invoice.amount().to_string(),
+        "price_msat": bill.invoice.amount().msat(),
+        "network": bill.invoice.network().to_string(),
+        "invoice": bill.invoice.as_str(),
+        "payment_hash": bill.invoice.payment_hash().to_string(),
+        "expires_at": expires,
+        "token": bill.token.to_base64(),
+        "how": "pay the Lightning invoice, then send the request again with the header \
+                `Authorization: L402 <token>:<preimage>`, the preimage in hexadecimal",
+    });
+    Answer { status: StatusCode::PAYMENT_REQUIRED, grpc: 13, body, headers }
+}
+
+fn write(answer: Answer, form: &Form) -> Response<Bytes> {
+    let Answer { status, grpc, body, mut headers } = answer;
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let (status, bytes) = match form {
+        Form::Http | Form::Head => {
+            let mut text = body.to_string();
+            text.push('\n');
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+            let only_head = matches!(form, Form::Head);
+            (status, if only_head { Bytes::new() } else { Bytes::from(text) })
+        }
+        Form::Grpc(kind) => {
+            headers.insert(CONTENT_TYPE, kind.clone());
+            headers.insert(GRPC_STATUS.clone(), HeaderValue::from(u16::from(grpc)));
+            headers.insert(GRPC_MESSAGE.clone(), grpc_message(&body));
+            (StatusCode::OK, Bytes::new())
+        }
+    };
+    let mut response = Response::new(bytes);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// For a bill exactly `payment required`: clients compare it. For the rest, what happened.
+fn grpc_message(body: &Value) -> HeaderValue {
+    let text = |key| body.get(key).and_then(Value::as_str).unwrap_or_default();
+    let message = match text("error") {
+        "payment required" => "payment required".to_owned(),
+        error => format!("{error}: {}", text("detail")),
+    };
+    let encoded: String = message
+        .bytes()
+        .map(|byte| match byte {
+            b' '..=b'~' if byte != b'%' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    HeaderValue::try_from(encoded).expect("printable ASCII")
+}
+
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST_DETAIL);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -1,0 +1,195 @@
+//! The door to the outside: takes connections, speaks HTTP/1.1 or HTTP/2 on each, and closes them in
+//! good order.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use http::header::HeaderValue;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::gateway::Gateway;
+use crate::handle::handle;
+
+/// The most headers in one request, and the most bytes that they may take together. A longer one is
+/// answered 431.
+const MOST_HEADERS: usize = 100;
+const MOST_HEADER_BYTES: u32 = 64 * 1024;
+/// The most requests at a time on one HTTP/2 connection.
+const MOST_STREAMS: u32 = 256;
+/// How long to wait before taking connections again when the system has none to give.
+const NO_SOCKETS: Duration = Duration::from_millis(50);
+
+/// How far a gateway is with stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It is not.
+    Open,
+    /// Connections finish what they have begun.
+    Closing,
+    /// Whatever is still there is cut off.
+    Over,
+}
+
+/// How a gateway stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Stopped {
+    /// How many connections had to be cut off because they took longer than `stop_timeout`.
+    pub cut: usize,
+}
+
+/// What a request needs to know of the connection it came on.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    client: IpAddr,
+    client_text: HeaderValue,
+    stage: watch::Receiver<Stage>,
+    /// Whether a request has come on it yet.
+    used: AtomicBool,
+}
+
+impl Connection {
+    fn new(peer: SocketAddr, stage: watch::Receiver<Stage>) -> Self {
+        let client = peer.ip().to_canonical();
+        let text = HeaderValue::try_from(client.to_string()).expect("an address is ASCII");
+        Self { client, client_text: text, stage, used: AtomicBool::new(false) }
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The same as text.
+    pub(crate) fn client_text(&self) -> &HeaderValue {
+        &self.client_text
+    }
+
+    /// To be held by whatever outlives the connection's last request.
+    pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.clone()
+    }
+}
+
+pub(crate) async fn serve(
+    gateway: &Gateway,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> Stopped {
+    // Every connection and every tunnel holds a receiver: when none is left, all is done.
+    let (stage, watcher) = watch::channel(Stage::Open);
+    let builder = Arc::new(builder(gateway.patience().header));
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = Arc::new(Connection::new(peer, watcher.clone()));
+                let (gateway, builder) = (gateway.clone(), Arc::clone(&builder));
+                tokio::spawn(converse(gateway, builder, stream, connection));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be taken");
+                tokio::time::sleep(NO_SOCKETS).await;
+            }
+        }
+    }
+    drop((listener, watcher));
+    stage.send_replace(Stage::Closing);
+    if tokio::time::timeout(gateway.patience().stop, stage.closed()).await.is_ok() {
+        return Stopped { cut: 0 };
+    }
+    let cut = stage.receiver_count();
+    stage.send_replace(Stage::Over);
+    stage.closed().await;
+    Stopped { cut }
+}
+
+fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(MOST_HEADER_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(header_timeout)
+        .keep_alive_timeout(header_timeout)
+        .max_header_list_size(MOST_HEADER_BYTES)
+        .max_concurrent_streams(MOST_STREAMS);
+    builder
+}
+
+/// One connection, from its first byte to its last.
+async fn converse(
+    gateway: Gateway,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stream: TcpStream,
+    connection: Arc<Connection>,
+) {
+    // A small answer must not wait for the client's acknowledgement of the one before.
+    stream.set_nodelay(true).ok();
+    let header_timeout = gateway.patience().header;
+    let mut stage = connection.stage();
+    let service = service_fn(|request: Request<Incoming>| {
+        connection.used.store(true, Ordering::Relaxed);
+        let (gateway, connection) = (gateway.clone(), Arc::clone(&connection));
+        async move {
+            let snapshot = gateway.snapshot();
+            Ok::<_, Infallible>(handle(snapshot, gateway.till(), &connection, request).await)
+        }
+    });
+    let mut talk = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    // The builder's own timeout begins only when it knows which HTTP is spoken, so whoever sends
+    // nothing, or half of an HTTP/2 preface, is waited for here.
+    let mut first = pin!(tokio::time::sleep(header_timeout));
+    let mut waiting = true;
+    let mut next = Stage::Closing;
+    loop {
+        tokio::select! {
+            ended = talk.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(error, client = %connection.client, "a connection broke");
+                }
+                return;
+            }
+            () = first.as_mut(), if waiting => {
+                waiting = false;
+                if !connection.used.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+            reached = wait_for(&mut stage, next) => match reached {
+                Stage::Open => {}
+                Stage::Closing => {
+                    next = Stage::Over;
+                    talk.as_mut().graceful_shutdown();
+                }
+                Stage::Over => return,
+            }
+        }
+    }
+}
+
+/// Waits until the gateway is that far with stopping. One that is dropped is over.
+pub(crate) async fn wait_for(stage: &mut watch::Receiver<Stage>, least: Stage) -> Stage {
+    stage.wait_for(|stage| *stage >= least).await.map_or(Stage::Over, |stage| *stage)
+}

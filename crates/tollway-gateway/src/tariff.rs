@@ -1,0 +1,263 @@
+//! The terms on which one service is sold: what it costs, what is free, what a token for it says and
+//! how bad credentials are met. It knows nothing of sockets or upstreams, so the proxy and the tower
+//! layer share it.
+
+use std::time::{Duration, SystemTime};
+
+use l402::caveat::Unknown;
+use l402::{Msat, path};
+
+/// The longest memo that BOLT 11 has room for, in bytes (BOLT 11 field `d`).
+pub(crate) const LONGEST_MEMO: usize = 639;
+/// How long an invoice can be paid unless the tariff says otherwise.
+const INVOICE_EXPIRY: Duration = Duration::from_secs(600);
+
+/// What one service costs and what opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tariff {
+    pub(crate) name: String,
+    pub(crate) access: Access,
+    pub(crate) free: Vec<FreePath>,
+    pub(crate) valid_for: Option<Duration>,
+    pub(crate) unknown: Unknown,
+    pub(crate) bad_credential: BadCredential,
+    pub(crate) memo: String,
+    pub(crate) invoice_expiry: Duration,
+}
+
+/// Whether a service asks for money at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody may pass; credentials are not looked at.
+    Off,
+    /// It costs that much. Nothing is a price, too.
+    Priced(Msat),
+}
+
+/// A path that costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FreePath {
+    /// This one, letter for letter.
+    Exactly(String),
+    /// Everything below this prefix, which ends in `/`.
+    Below(String),
+}
+
+/// What a credential that opens nothing is answered with. The L402 texts disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BadCredential {
+    /// 402 with a fresh challenge, as if none had come. Deployed clients buy again only on this.
+    #[default]
+    Challenge,
+    /// 401, and no invoice is made.
+    Refuse,
+}
+
+/// Why something cannot be part of a tariff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TariffError {
+    /// The name goes into caveats, where `:`, `,` and `=` have a meaning.
+    #[error("a service's name is 1 to 64 letters, digits, `-`, `_` or `.`")]
+    Name,
+    /// A free path nobody can mean.
+    #[error("a free path is written `/health`, or `/docs/*` for all below `/docs/`")]
+    FreePath,
+    /// An expiry of less than a second cannot be written into a token.
+    #[error("it must be at least one second")]
+    TooShort,
+    /// Longer than an invoice has room for.
+    #[error("a memo has at most {LONGEST_MEMO} bytes")]
+    Memo,
+    /// Whoever paid at the last moment would have bought nothing.
+    #[error(
+        "tokens would expire before the invoice that pays for them; make the invoice expire first"
+    )]
+    Order,
+    /// More than all bitcoin.
+    #[error("it is more than all bitcoin")]
+    Price,
+}
+
+impl Tariff {
+    /// A service that costs `price` a token. A price of nothing lets everybody pass.
+    ///
+    /// # Errors
+    /// [`TariffError::Name`], [`TariffError::Price`].
+    pub fn new(name: &str, price: Msat) -> Result<Self, TariffError> {
+        if price > Msat::SUPPLY {
+            return Err(TariffError::Price);
+        }
+        Self::with_access(name, Access::Priced(price))
+    }
+
+    /// A service that everybody may use.
+    ///
+    /// # Errors
+    /// [`TariffError::Name`].
+    pub fn off(name: &str) -> Result<Self, TariffError> {
+        Self::with_access(name, Access::Off)
+    }
+
+    fn with_access(name: &str, access: Access) -> Result<Self, TariffError> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
+            return Err(TariffError::Name);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            access,
+            free: Vec::new(),
+            valid_for: None,
+            unknown: Unknown::Skip,
+            bad_credential: BadCredential::default(),
+            memo: name.to_owned(),
+            invoice_expiry: INVOICE_EXPIRY,
+        })
+    }
+
+    /// Makes one path free: `/health` is that path and no other, `/docs/*` is all below `/docs/`.
+    ///
+    /// # Errors
+    /// [`TariffError::FreePath`].
+    pub fn free(mut self, written: &str) -> Result<Self, TariffError> {
+        let (path, below) = match written.strip_suffix('*') {
+            Some(path) if path.ends_with('/') => (path, true),
+            Some(_) => return Err(TariffError::FreePath),
+            None => (written, false),
+        };
+        if !path::is_plain(path) || path.contains(['*', '?', '#']) {
+            return Err(TariffError::FreePath);
+        }
+        let path = path.to_owned();
+        self.free.push(if below { FreePath::Below(path) } else { FreePath::Exactly(path) });
+        Ok(self)
+    }
+
+    /// Lets tokens expire that long after they were minted (whole seconds). If the invoice would
+    /// outlive the token, its expiry becomes half of it.
+    ///
+    /// # Errors
+    /// [`TariffError::TooShort`].
+    pub fn valid_for(mut self, time: Duration) -> Result<Self, TariffError> {
+        if time.as_secs() < 2 {
+            return Err(TariffError::TooShort);
+        }
+        self.valid_for = Some(time);
+        self.invoice_expiry = self.invoice_expiry.min(time / 2);
+        Ok(self)
+    }
+
+    /// How long an invoice can be paid; ten minutes unless told. Call it after
+    /// [`Tariff::valid_for`].
+    ///
+    /// # Errors
+    /// [`TariffError::TooShort`], [`TariffError::Order`].
+    pub fn invoice_expiry(mut self, time: Duration) -> Result<Self, TariffError> {
+        if time.as_secs() == 0 {
+            return Err(TariffError::TooShort);
+        }
+        if self.valid_for.is_some_and(|valid_for| valid_for <= time) {
+            return Err(TariffError::Order);
+        }
+        self.invoice_expiry = time;
+        Ok(self)
+    }
+
+    /// What the invoice says it is for; the service's name unless told.
+    ///
+    /// # Errors
+    /// [`TariffError::Memo`].
+    pub fn memo(mut self, memo: &str) -> Result<Self, TariffError> {
+        if memo.len() > LONGEST_MEMO {
+            return Err(TariffError::Memo);
+        }
+        memo.clone_into(&mut self.memo);
+        Ok(self)
+    }
+
+    /// Refuses tokens with caveats that are not known here. The L402 text says to skip them.
+    #[must_use]
+    pub fn strict_caveats(mut self) -> Self {
+        self.unknown = Unknown::Refuse;
+        self
+    }
+
+    /// What a credential that opens nothing is answered with.
+    #[must_use]
+    pub fn bad_credential(mut self, answer: BadCredential) -> Self {
+        self.bad_credential = answer;
+        self
+    }
+
+    /// The service's name, as tokens have it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a token costs. `None` when the service does not ask.
+    pub fn price(&self) -> Option<Msat> {
+        match self.access {
+            Access::Off => None,
+            Access::Priced(price) => Some(price),
+        }
+    }
+
+    pub(crate) fn is_free(&self, path: &str) -> bool {
+        self.free.iter().any(|free| match free {
+            FreePath::Exactly(exact) => path == exact,
+            FreePath::Below(prefix) => path.starts_with(prefix.as_str()),
+        })
+    }
+
+    /// The caveats of a token minted at `now`.
+    pub(crate) fn caveats(&self, now: SystemTime) -> Vec<String> {
+        let mut caveats = vec![format!("services={}:0", self.name)];
+        if let Some(time) = self.valid_for {
+            let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let end = now.saturating_add(time).as_secs();
+            caveats.push(format!("{}_valid_until={end}", self.name));
+        }
+        caveats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tariff() -> Tariff {
+        Tariff::new("weather", "10 sat".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_free_path_is_exact_unless_it_says_below() {
+        let tariff = tariff().free("/health").unwrap().free("/docs/*").unwrap();
+        for free in ["/health", "/docs/", "/docs/a/b"] {
+            assert!(tariff.is_free(free), "{free}");
+        }
+        for paid in ["/health/", "/healthy", "/HEALTH", "/docs", "/docsx", "/"] {
+            assert!(!tariff.is_free(paid), "{paid}");
+        }
+        for bad in ["health", "/a*", "/a/../b", "*", "/a/*/b", "/a?b", ""] {
+            assert!(tariff.clone().free(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_be_more_than_one_service() {
+        for bad in ["", "a:0,b", "a,b", "a=b", "a b", "a/b", "é", &"a".repeat(65)] {
+            assert_eq!(Tariff::off(bad), Err(TariffError::Name), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_outlives_the_invoice_that_pays_for_it() {
+        let minute = Duration::from_secs(60);
+        let tariff = tariff().valid_for(minute).unwrap();
+        assert_eq!(tariff.invoice_expiry, minute / 2);
+        assert_eq!(tariff.clone().invoice_expiry(minute), Err(TariffError::Order));
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        assert_eq!(tariff.caveats(at), ["services=weather:0", "weather_valid_until=1060"]);
+    }
+}
