@@ -4,9 +4,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescriptionRef, Currency};
+use lightning_invoice::{
+    Bolt11Invoice, Bolt11InvoiceDescriptionRef, Currency, DEFAULT_EXPIRY_TIME, RawBolt11Invoice,
+    SignedRawBolt11Invoice,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::hash::PaymentHash;
@@ -89,13 +93,25 @@ impl FromStr for NodeId {
 pub struct NotANodeId;
 
 /// A BOLT 11 invoice that can be paid: signed, for a known network, with an amount above zero.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Invoice {
     text: String,
-    parsed: Bolt11Invoice,
+    payment_hash: PaymentHash,
     amount: Msat,
     network: Network,
+    created: Duration,
+    expiry: Duration,
+    /// There at once for an invoice that was read, later or never for one that was issued here.
+    parsed: OnceLock<Bolt11Invoice>,
 }
+
+impl PartialEq for Invoice {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Invoice {}
 
 /// Why a text is not an invoice we would pay.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,19 +147,51 @@ impl Invoice {
             text.parse().map_err(|e: lightning_invoice::ParseOrSemanticError| {
                 InvoiceError::Unreadable(e.to_string())
             })?;
-        let msat = parsed.amount_milli_satoshis().ok_or(InvoiceError::NoAmount)?;
-        let amount = Msat::from_msat(msat);
+        // The parser checks the signature over its own spelling of what it read. Where that is not the
+        // spelling that was signed, the payee it finds is nobody.
+        if !parsed.to_string().eq_ignore_ascii_case(text) {
+            return Err(InvoiceError::Unreadable("a field is not in its shortest form".to_owned()));
+        }
+        let raw = parsed.clone().into_signed_raw();
+        let invoice = Self::from_raw(text.to_owned(), &raw)?;
+        Ok(Self { parsed: parsed.into(), ..invoice })
+    }
+
+    /// An invoice that this node has just signed. Its signature is not checked again: that would
+    /// cost as much as making it.
+    ///
+    /// # Errors
+    /// As [`Invoice::parse`], the signature apart.
+    pub fn issued(signed: &SignedRawBolt11Invoice) -> Result<Self, InvoiceError> {
+        Self::from_raw(signed.to_string(), signed)
+    }
+
+    fn from_raw(text: String, raw: &RawBolt11Invoice) -> Result<Self, InvoiceError> {
+        // The text counts in tenths of a millisatoshi, and a payment cannot.
+        let pico = raw.amount_pico_btc().ok_or(InvoiceError::NoAmount)?;
+        let amount = Msat::from_msat(pico / 10);
         if amount == Msat::ZERO || amount > Msat::SUPPLY {
             return Err(InvoiceError::BadAmount(amount));
         }
-        let network = match parsed.currency() {
+        let network = match raw.currency() {
             Currency::Bitcoin => Network::Mainnet,
             Currency::BitcoinTestnet => Network::Testnet,
             Currency::Signet => Network::Signet,
             Currency::Regtest => Network::Regtest,
             Currency::Simnet => return Err(InvoiceError::UnknownNetwork),
         };
-        Ok(Self { text: text.to_owned(), parsed, amount, network })
+        let no_hash = || InvoiceError::Unreadable("it has no payment hash".to_owned());
+        let hash = raw.payment_hash().ok_or_else(no_hash)?;
+        let expiry = raw.expiry_time().map(|expiry| *expiry.as_duration());
+        Ok(Self {
+            text,
+            payment_hash: PaymentHash(*hash.0.as_ref()),
+            amount,
+            network,
+            created: raw.data.timestamp.as_duration_since_epoch(),
+            expiry: expiry.unwrap_or(Duration::from_secs(DEFAULT_EXPIRY_TIME)),
+            parsed: OnceLock::new(),
+        })
     }
 
     /// The text, as it came.
@@ -152,13 +200,13 @@ impl Invoice {
     }
 
     /// The parsed form, for drivers that speak the `lightning` crates' types.
-    pub const fn bolt11(&self) -> &Bolt11Invoice {
-        &self.parsed
+    pub fn bolt11(&self) -> &Bolt11Invoice {
+        self.parsed.get_or_init(|| self.text.parse().expect("who issued it has signed it"))
     }
 
     /// The hash it is locked to.
-    pub fn payment_hash(&self) -> PaymentHash {
-        PaymentHash(*self.parsed.payment_hash().as_ref())
+    pub const fn payment_hash(&self) -> PaymentHash {
+        self.payment_hash
     }
 
     /// What it asks for, in millisatoshi.
@@ -173,12 +221,13 @@ impl Invoice {
 
     /// Who is paid.
     pub fn payee(&self) -> NodeId {
-        NodeId(self.parsed.get_payee_pub_key().serialize())
+        NodeId(self.bolt11().get_payee_pub_key().serialize())
     }
 
-    /// What the seller says it is for. Hostile text: escape it before a terminal sees it.
+    /// What the seller says it is for, with control characters replaced by U+FFFD. Hostile text all
+    /// the same: escape it before a terminal sees it.
     pub fn description(&self) -> Option<String> {
-        match self.parsed.description() {
+        match self.bolt11().description() {
             Bolt11InvoiceDescriptionRef::Direct(text) => Some(text.to_string()),
             Bolt11InvoiceDescriptionRef::Hash(_) => None,
         }
@@ -186,12 +235,12 @@ impl Invoice {
 
     /// When it was made.
     pub fn created_at(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + self.parsed.duration_since_epoch()
+        SystemTime::UNIX_EPOCH + self.created
     }
 
     /// How long after that it can be paid (BOLT 11 field `x`, one hour when absent).
-    pub fn expiry(&self) -> Duration {
-        self.parsed.expiry_time()
+    pub const fn expiry(&self) -> Duration {
+        self.expiry
     }
 
     /// From when on it can no longer be paid; `None` when that is beyond all clocks.

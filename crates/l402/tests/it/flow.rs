@@ -25,10 +25,14 @@ fn agreed() -> Agreed {
     }
 }
 
-/// One challenge line for `msat`.
+/// One challenge line for `msat`, to be paid with `PREIMAGE`.
 fn line(scheme: &str, msat: u64) -> String {
-    let token = keyring().mint(PREIMAGE.hash(), [1; 28], ["services=echo:0"]).to_base64();
-    format!(r#"{scheme} macaroon="{token}", invoice="{}""#, Terms::new(msat).sign())
+    line_for(scheme, &Terms::new(msat))
+}
+
+fn line_for(scheme: &str, terms: &Terms) -> String {
+    let token = keyring().mint(terms.hash, [1; 28], ["services=echo:0"]).to_base64();
+    format!(r#"{scheme} macaroon="{token}", invoice="{}""#, terms.sign())
 }
 
 fn asking(msat: u64) -> HeaderMap {
@@ -36,7 +40,11 @@ fn asking(msat: u64) -> HeaderMap {
 }
 
 fn pay(budget: &mut Budget) -> Box<Paying> {
-    let asked = asking(PRICE);
+    pay_for(PREIMAGE.hash(), budget)
+}
+
+fn pay_for(hash: PaymentHash, budget: &mut Budget) -> Box<Paying> {
+    let asked = asks([&*line_for("L402", &Terms { hash, ..Terms::new(PRICE) })]);
     let step = Asking { terms: agreed() };
     match step.response(StatusCode::PAYMENT_REQUIRED, &asked, budget, now()) {
         Ok(Answer::Pay(paying)) => paying,
@@ -122,9 +130,16 @@ fn money_that_may_have_gone_stays_set_aside() {
     assert_eq!(sums(&budget), (19_500, 10_500, 0));
 
     // A preimage that does not open the invoice proves nothing, so the money may be gone too.
-    let ended = pay(&mut budget).settled(paid(Preimage::new([1; 32]), 0), &mut budget);
-    assert!(matches!(ended, Err(FlowError::WrongPreimage(hash)) if hash == PREIMAGE.hash()));
+    let other = Preimage::new([1; 32]).hash();
+    let ended = pay_for(other, &mut budget).settled(paid(PREIMAGE, 0), &mut budget);
+    assert!(matches!(ended, Err(FlowError::WrongPreimage(hash)) if hash == other));
     assert_eq!(sums(&budget), (9_000, 21_000, 0));
+
+    // The node's later word ends both.
+    budget.resolve(other, None);
+    assert_eq!(sums(&budget), (19_500, 10_500, 0));
+    budget.resolve(PREIMAGE.hash(), Some(Msat::from_msat(PRICE + 1)));
+    assert_eq!(sums(&budget), (19_999, 0, 10_001));
 }
 
 #[test]
@@ -190,27 +205,24 @@ proptest! {
     ) {
         let mut budget = budget(start);
         let mut set_aside = 0;
-        for (ending, fee) in endings {
-            let step = Asking { terms: agreed() };
-            let asked = asking(PRICE);
+        for (number, (ending, fee)) in (1u8..).zip(endings) {
+            let preimage = Preimage::new([number; 32]);
+            let hash = preimage.hash();
             let before = sums(&budget);
-            let Ok(Answer::Pay(paying)) =
-                step.response(StatusCode::PAYMENT_REQUIRED, &asked, &mut budget, now())
-            else {
-                prop_assert!(before.0 < PRICE + MAX_FEE);
-                prop_assert_eq!(before, sums(&budget));
-                continue;
-            };
+            if before.0 < PRICE + MAX_FEE {
+                break;
+            }
+            let paying = pay_for(hash, &mut budget);
             match ending {
-                0 => drop(paying.settled(paid(PREIMAGE, fee), &mut budget)),
+                0 => drop(paying.settled(paid(preimage, fee), &mut budget)),
                 1 => drop(paying.settled(not_paid(), &mut budget)),
                 2 => paying.abandon(&mut budget),
                 3 => {
-                    drop(paying.settled(unknown(PREIMAGE.hash()), &mut budget));
+                    drop(paying.settled(unknown(hash), &mut budget));
                     set_aside += PRICE + MAX_FEE;
                 }
                 _ => {
-                    drop(paying.settled(paid(Preimage::new([1; 32]), fee), &mut budget));
+                    drop(paying.settled(paid(PREIMAGE, fee), &mut budget));
                     set_aside += PRICE + MAX_FEE;
                 }
             }

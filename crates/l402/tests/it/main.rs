@@ -6,3 +6,4 @@ mod flow;
 mod golden;
 mod hostile;
 mod support;
+mod vectors;
