@@ -1,5 +1,7 @@
 """Values that several files use, and the shape of a case."""
 
+import json
+
 from reference.bolt11 import Invoice
 from reference.macaroon import MasterKey, sha256
 
@@ -56,3 +58,11 @@ def accept(name, why, given, **expected):
 
 def reject(name, why, given, reason):
     return case(name, why, given, {"reject": reason})
+
+
+def given(data):
+    return {"hex": data.hex()}
+
+
+def json_text(value):
+    return {"text": value if isinstance(value, str) else json.dumps(value)}
