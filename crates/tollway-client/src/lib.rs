@@ -1,1 +1,74 @@
-//! Stub.
+//! An HTTP client that pays for what it asks, and never twice.
+//!
+//! A server that sells answers `402 Payment Required`. A [`Client`] then checks what is asked against
+//! the caller's [`Terms`], writes down what it is about to pay for, pays by a Lightning node, writes
+//! down the proof, and sends the same request once more. The token that it bought is kept in a
+//! [`Wallet`] and used again.
+//!
+//! ```no_run
+//! # async fn run(node: std::sync::Arc<dyn l402::Payer>) -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use tollway_client::{Client, Payment, Request, SqliteWallet, Terms};
+//!
+//! let wallet = Arc::new(SqliteWallet::open("/home/me/.tollway/wallet.db").await?);
+//! let terms = Terms::up_to("100 sat".parse()?);
+//! let client = Client::builder(wallet, terms).payer(node).build()?;
+//!
+//! let request = Request::get("https://api.example.com/weather/berlin")?;
+//! match client.fetch(&request).await {
+//!     Ok(response) => {
+//!         if let Payment::Bought(receipt) = response.payment() {
+//!             eprintln!("paid {} and {} for routing", receipt.amount, receipt.fee);
+//!         }
+//!         println!("{}", String::from_utf8_lossy(&response.bytes().await?));
+//!     }
+//!     // Each error says what became of the money.
+//!     Err(error) => eprintln!("{error} (money moved: {:?})", error.money_moved()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - **A payment is on disk before it is made, and its proof before it is used.** A process that dies
+//!   at any point is picked up by the next call, which asks the node how the payment ended.
+//! - **A payment of which the end is not known is never made again.** [`Error::Unknown`] says so; the
+//!   node's own word ends it.
+//! - **One purchase at a time** from one origin with one wallet, across processes. Whoever waited
+//!   uses the token that the other bought, if it opens the door.
+//! - **A token goes to the origin that issued it** and to no other, over TLS, to an onion service or
+//!   within the machine, unless the caller insists.
+//!
+//! Which of several tokens is sent with a request is decided by what can be read in them: a token
+//! whose caveats rule the request out is not sent; one that was bought for the same method and path,
+//! or whose caveats name the path or the services on offer, is sent before others; and in place of
+//! asking with no token at all, the one with most of its path in common is tried once.
+
+mod client;
+mod error;
+mod fetch;
+mod observe;
+mod origin;
+mod payer;
+mod redirect;
+mod request;
+mod response;
+mod resume;
+mod scope;
+mod terms;
+mod wallet;
+mod wire;
+
+pub use client::{BuildError, Client, ClientBuilder};
+pub use error::{Error, HttpError, HttpErrorKind, MoneyMoved, RedirectError};
+pub use observe::{Observer, Step, Unobserved};
+pub use origin::Origin;
+pub use payer::PayerSource;
+pub use request::{BadRequest, Body, Request};
+pub use response::{Payment, Response};
+pub use terms::Terms;
+pub use wallet::{
+    Claim, MemoryWallet, Purchase, Receipt, SqliteWallet, Standing, Token, Wallet, WalletError,
+};
+pub use wire::Timeouts;

@@ -1,0 +1,254 @@
+//! The client: an HTTP client, a wallet, a node that may never be opened, and what the caller agrees
+//! to. What it does with them is in `fetch.rs`.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use l402::{Budget, Msat, Payer};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::OnceCell;
+
+use crate::error::Error;
+use crate::observe::{Observer, Unobserved};
+use crate::payer::{PayerSource, Ready};
+use crate::redirect;
+use crate::request::Request;
+use crate::response::Response;
+use crate::terms::Terms;
+use crate::wallet::{Purchase, Receipt, Wallet};
+use crate::wire::{Timeouts, Wire};
+
+/// Sends requests, and pays for those that ask for it. Clones share everything: connections, wallet,
+/// node and budget.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// What all requests of a client have in common.
+pub(crate) struct Shared {
+    pub(crate) wire: Wire,
+    pub(crate) wallet: Arc<dyn Wallet>,
+    pub(crate) terms: Terms,
+    pub(crate) allow_plain_http: bool,
+    node: Arc<NodeSlot>,
+    budget: Mutex<Budget>,
+}
+
+/// A node that is opened at most once.
+#[derive(Default)]
+struct NodeSlot {
+    source: Option<Box<dyn PayerSource>>,
+    opened: OnceCell<Arc<dyn Payer>>,
+}
+
+impl Client {
+    /// A client that keeps its books in `wallet` and pays within `terms`, once it is given a node.
+    pub fn builder(wallet: Arc<dyn Wallet>, terms: Terms) -> ClientBuilder {
+        ClientBuilder {
+            wallet,
+            terms,
+            source: None,
+            budget: Msat::SUPPLY,
+            timeouts: Timeouts::default(),
+            allow_plain_http: false,
+            roots: Vec::new(),
+        }
+    }
+
+    /// Sends a request. If payment is asked and the terms allow it, pays once and sends the request
+    /// once more. Dropping the future changes nothing about a payment that was begun: it is in the
+    /// wallet, and the next call for the same thing ends it.
+    ///
+    /// A response of any status is a response, but for a 402 and for a 401 that refuses the proof of
+    /// a payment.
+    ///
+    /// # Errors
+    /// See [`Error`], and [`Error::money_moved`] for what became of the money.
+    pub async fn fetch(&self, request: &Request) -> Result<Response, Error> {
+        self.fetch_observed(request, &Unobserved).await
+    }
+
+    /// As [`Client::fetch`], and tells `observer` of each step.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`].
+    pub async fn fetch_observed(
+        &self,
+        request: &Request,
+        observer: &dyn Observer,
+    ) -> Result<Response, Error> {
+        request.check()?;
+        // The future holds a whole conversation: on the heap it does not weigh on the caller's.
+        Box::pin(redirect::follow(&self.shared, request, observer)).await
+    }
+
+    /// The same client with another wallet: its own tokens and its own turn to buy, over the same
+    /// connections, with the same node and a budget of its own as large as this one's was.
+    #[must_use]
+    pub fn with_wallet(&self, wallet: Arc<dyn Wallet>) -> Self {
+        let Shared { wire, terms, allow_plain_http, node, .. } = &*self.shared;
+        let budget = self.shared.budget();
+        let whole = [budget.left(), budget.held(), budget.spent()];
+        let whole = whole.into_iter().try_fold(Msat::ZERO, Msat::checked_add);
+        let shared = Shared {
+            wire: wire.clone(),
+            wallet,
+            terms: *terms,
+            allow_plain_http: *allow_plain_http,
+            node: Arc::clone(node),
+            budget: Mutex::new(Budget::new(whole.unwrap_or(Msat::SUPPLY))),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What this client's calls have spent so far, routing included, in millisatoshi.
+    pub fn spent(&self) -> Msat {
+        self.shared.budget().spent()
+    }
+
+    /// What is set aside for payments whose end is not known, in millisatoshi.
+    pub fn held(&self) -> Msat {
+        self.shared.budget().held()
+    }
+
+    /// Every payment in the wallet that was made, the newest first.
+    ///
+    /// # Errors
+    /// The wallet cannot be read.
+    pub async fn receipts(&self) -> Result<Vec<Receipt>, Error> {
+        Ok(self.shared.wallet.receipts().await?)
+    }
+
+    /// Every payment in the wallet that was begun and whose end is not written down, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// The wallet cannot be read.
+    pub async fn pending(&self) -> Result<Vec<Purchase>, Error> {
+        Ok(self.shared.wallet.pending(None).await?)
+    }
+}
+
+impl Shared {
+    /// The node, opened if it is not.
+    pub(crate) async fn payer(&self) -> Result<Arc<dyn Payer>, Error> {
+        let source = self.node.source.as_ref().ok_or(Error::NoPayer)?;
+        let opened = self.node.opened.get_or_try_init(|| source.open()).await?;
+        Ok(Arc::clone(opened))
+    }
+
+    /// The node, if it is open.
+    pub(crate) fn open_payer(&self) -> Option<&Arc<dyn Payer>> {
+        self.node.opened.get()
+    }
+
+    /// Held for a sum, never while something is waited for.
+    pub(crate) fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().expect("nothing panics under this lock")
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("wallet", &self.wallet)
+            .field("terms", &self.terms)
+            .field("payer", &self.open_payer())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Client`] together.
+#[must_use]
+pub struct ClientBuilder {
+    wallet: Arc<dyn Wallet>,
+    terms: Terms,
+    source: Option<Box<dyn PayerSource>>,
+    budget: Msat,
+    timeouts: Timeouts,
+    allow_plain_http: bool,
+    roots: Vec<CertificateDer<'static>>,
+}
+
+/// A client cannot be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A root certificate cannot be read.
+    #[error("a root certificate cannot be read")]
+    Root(#[source] rustls::Error),
+    /// The HTTP client cannot be started.
+    #[error("the HTTP client cannot be started")]
+    Http(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ClientBuilder {
+    /// Pays with this node.
+    pub fn payer(self, payer: Arc<dyn Payer>) -> Self {
+        self.payer_source(Ready(payer))
+    }
+
+    /// Pays with the node that `source` opens, when a payment is needed and not before.
+    pub fn payer_source(mut self, source: impl PayerSource + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The most that all calls together may spend, routing included, in millisatoshi. No limit but
+    /// each call's terms unless set.
+    pub const fn budget(mut self, budget: Msat) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Other time limits than [`Timeouts::default`].
+    pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Pays and shows credentials over plain http to other machines too, where everybody on the way
+    /// can take them.
+    pub const fn allow_plain_http(mut self) -> Self {
+        self.allow_plain_http = true;
+        self
+    }
+
+    /// Trusts this certificate authority besides the public ones. DER.
+    pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(CertificateDer::from(der.into()));
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn build(self) -> Result<Client, BuildError> {
+        let mut roots = RootCertStore::empty();
+        for root in self.roots {
+            roots.add(root).map_err(BuildError::Root)?;
+        }
+        let wire = Wire::new(self.timeouts, roots).map_err(|e| BuildError::Http(e.into()))?;
+        let shared = Shared {
+            wire,
+            wallet: self.wallet,
+            terms: self.terms,
+            allow_plain_http: self.allow_plain_http,
+            node: Arc::new(NodeSlot { source: self.source, opened: OnceCell::new() }),
+            budget: Mutex::new(Budget::new(self.budget)),
+        };
+        Ok(Client { shared: Arc::new(shared) })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("wallet", &self.wallet)
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,35 @@
+//! Where the node that pays comes from. It is opened when a payment is needed and not before: most
+//! requests are free or have a token already, and must not fail because a node is away.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use l402::{OpenError, Payer};
+
+/// Opens the node, once. Implemented by every closure that returns a future of a [`Payer`].
+#[async_trait]
+pub trait PayerSource: Send + Sync {
+    /// Opens the node. Called again only after an error.
+    async fn open(&self) -> Result<Arc<dyn Payer>, OpenError>;
+}
+
+#[async_trait]
+impl<F, Opening> PayerSource for F
+where
+    F: Fn() -> Opening + Send + Sync,
+    Opening: Future<Output = Result<Arc<dyn Payer>, OpenError>> + Send,
+{
+    async fn open(&self) -> Result<Arc<dyn Payer>, OpenError> {
+        self().await
+    }
+}
+
+/// A node that is open already.
+pub(crate) struct Ready(pub(crate) Arc<dyn Payer>);
+
+#[async_trait]
+impl PayerSource for Ready {
+    async fn open(&self) -> Result<Arc<dyn Payer>, OpenError> {
+        Ok(Arc::clone(&self.0))
+    }
+}

@@ -1,0 +1,254 @@
+//! What to ask for: a request that can be sent more than once, because a 402 is answered by sending
+//! it again.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, ReadBuf};
+use url::Url;
+
+use crate::origin::Origin;
+use crate::terms::Terms;
+
+/// How much of a file is read at a time, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// One request, with what the caller agrees to for it.
+#[derive(Clone)]
+pub struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) origin: Origin,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    pub(crate) terms: Option<Terms>,
+    pub(crate) buy_again: bool,
+    pub(crate) redirects: u32,
+}
+
+/// Why a request is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadRequest {
+    /// Not a URL that we can send anything to. It is not quoted: there may be a password in it.
+    #[error("the URL cannot be asked: {problem}")]
+    Url {
+        /// What is the matter with it.
+        problem: &'static str,
+    },
+    /// An L402 credential among the headers: the wallet would not know of it.
+    #[error("the headers carry an L402 credential; leave it out, the wallet sends its own")]
+    OwnCredential,
+}
+
+impl Request {
+    /// A request without headers of its own and without a body. What is behind `#` in the URL is
+    /// dropped.
+    ///
+    /// # Errors
+    /// See [`BadRequest`].
+    pub fn new(method: Method, mut url: Url) -> Result<Self, BadRequest> {
+        let origin = Origin::of(&url)?;
+        url.set_fragment(None);
+        Ok(Self {
+            method,
+            url,
+            origin,
+            headers: HeaderMap::new(),
+            body: Body::default(),
+            terms: None,
+            buy_again: false,
+            redirects: 0,
+        })
+    }
+
+    /// `GET`, from a URL as text.
+    ///
+    /// # Errors
+    /// See [`BadRequest`].
+    pub fn get(url: &str) -> Result<Self, BadRequest> {
+        let url = url.parse().map_err(|_| BadRequest::Url { problem: "it is no URL" })?;
+        Self::new(Method::GET, url)
+    }
+
+    /// Adds a header. Several of one name are all sent. An `Authorization` of another scheme than
+    /// L402 is sent beside the credential, behind it.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Replaces all headers.
+    #[must_use]
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// What to send. It is sent once more when a payment is asked.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Other terms than the client's.
+    #[must_use]
+    pub const fn terms(mut self, terms: Terms) -> Self {
+        self.terms = Some(terms);
+        self
+    }
+
+    /// Buys a new token even where one was paid for and never honoured.
+    #[must_use]
+    pub const fn buy_again(mut self) -> Self {
+        self.buy_again = true;
+        self
+    }
+
+    /// Follows up to that many redirects; none unless asked. A redirect never carries a credential
+    /// to another origin, never goes from https to http, and another origin that it leads to is
+    /// never paid.
+    #[must_use]
+    pub const fn follow(mut self, redirects: u32) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// Where it goes.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BadRequest> {
+        let ours = self.headers.get_all(AUTHORIZATION).iter().any(l402::credential::is_ours);
+        if ours { Err(BadRequest::OwnCredential) } else { Ok(()) }
+    }
+}
+
+/// Without the query and the headers: both may hold secrets.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {}{})", self.method, self.origin, self.path())
+    }
+}
+
+/// What a request sends, in a form that can be sent again.
+#[derive(Clone, Default)]
+pub struct Body(Source);
+
+#[derive(Clone, Default)]
+enum Source {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    File(Arc<PathBuf>),
+}
+
+impl Body {
+    /// A file, opened anew and read from its start each time that it is sent. It is never held in
+    /// memory whole.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self(Source::File(Arc::new(path.into())))
+    }
+
+    /// What the HTTP client takes. Opens the file, if it is one.
+    pub(crate) async fn open(&self) -> io::Result<Option<reqwest::Body>> {
+        match &self.0 {
+            Source::Empty => Ok(None),
+            Source::Bytes(bytes) => Ok(Some(bytes.clone().into())),
+            Source::File(path) => {
+                let file = tokio::fs::File::open(&**path).await?;
+                let left = file.metadata().await?.len();
+                Ok(Some(reqwest::Body::wrap(FileBody { file, left })))
+            }
+        }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(bytes: T) -> Self {
+        Self(Source::Bytes(bytes.into()))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Empty => f.write_str("Body(empty)"),
+            Source::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Source::File(path) => write!(f, "Body(file {})", path.display()),
+        }
+    }
+}
+
+/// A file of a length that is said in advance, so that it can be sent without chunking.
+struct FileBody {
+    file: tokio::fs::File,
+    left: u64,
+}
+
+impl http_body::Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let most = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
+        let mut piece = vec![0; most];
+        let mut buffer = ReadBuf::new(&mut piece);
+        ready!(Pin::new(&mut self.file).poll_read(context, &mut buffer))?;
+        let read = buffer.filled().len();
+        if read == 0 {
+            let shrunk = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
+            return Poll::Ready(Some(Err(shrunk)));
+        }
+        piece.truncate(read);
+        self.left -= u64::try_from(read).expect("a piece is short");
+        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_prints_neither_its_query_nor_its_headers() {
+        let secret = HeaderValue::from_static("Bearer hunter2");
+        let request = Request::get("https://example.com/a?key=hunter2#part").unwrap();
+        let request = request.header(AUTHORIZATION, secret);
+        assert_eq!(format!("{request:?}"), "Request(GET https://example.com/a)");
+        assert_eq!(request.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_credential_of_the_callers_own_is_refused() {
+        let request = Request::get("https://example.com/a").unwrap();
+        let request = request.header(AUTHORIZATION, HeaderValue::from_static("lsat a:b"));
+        assert_eq!(request.check(), Err(BadRequest::OwnCredential));
+    }
+}

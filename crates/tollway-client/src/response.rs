@@ -1,0 +1,100 @@
+//! What the caller gets: the answer's head, its body piece by piece, and what was paid for it.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, Version};
+use url::Url;
+
+use crate::error::HttpError;
+use crate::wallet::Receipt;
+use crate::wire::Answer;
+
+/// A response, whatever its status. Its body has yet to arrive.
+#[derive(Debug)]
+pub struct Response {
+    answer: Answer,
+    payment: Payment,
+}
+
+/// What opened the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payment {
+    /// Nothing was asked.
+    None,
+    /// A token that an earlier call had bought.
+    Token(Receipt),
+    /// A token that this call bought.
+    Bought(Receipt),
+    /// A payment that an earlier call began and whose end this call learned from the node. Nothing
+    /// more was paid.
+    Recovered(Receipt),
+}
+
+impl Payment {
+    /// The receipt of the token that was sent, if one was.
+    pub const fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            Self::None => None,
+            Self::Token(receipt) | Self::Bought(receipt) | Self::Recovered(receipt) => {
+                Some(receipt)
+            }
+        }
+    }
+}
+
+impl Response {
+    pub(crate) const fn new(answer: Answer, payment: Payment) -> Self {
+        Self { answer, payment }
+    }
+
+    /// The same, opened by a payment that was made on the way to it, if one was.
+    pub(crate) fn paid_by(self, paid: Option<Payment>) -> Self {
+        let payment = paid.unwrap_or(self.payment);
+        Self { payment, ..self }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.answer.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.answer.head().headers()
+    }
+
+    /// The version of HTTP that was spoken.
+    pub fn version(&self) -> Version {
+        self.answer.head().version()
+    }
+
+    /// The URL that answered: another than was asked only when redirects were followed.
+    pub fn url(&self) -> &Url {
+        self.answer.head().url()
+    }
+
+    /// What opened the door.
+    pub const fn payment(&self) -> &Payment {
+        &self.payment
+    }
+
+    /// The next piece of the body, as it arrives; `None` at its end.
+    ///
+    /// # Errors
+    /// The connection broke, or nothing came for as long as the client waits. What was paid for is in
+    /// the wallet.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        self.answer.chunk().await
+    }
+
+    /// The whole body. It is held in memory: for one of unknown length use [`Response::chunk`].
+    ///
+    /// # Errors
+    /// As [`Response::chunk`].
+    pub async fn bytes(mut self) -> Result<Bytes, HttpError> {
+        let mut body = BytesMut::new();
+        while let Some(piece) = self.chunk().await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    }
+}

@@ -1,0 +1,243 @@
+//! Where a client writes what it is about to pay for, and keeps what it has paid for. Two wallets
+//! are here, one in memory and one in a file; both keep the same contract.
+
+mod claim;
+mod memory;
+mod record;
+mod sqlite;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use http::{HeaderValue, Method};
+use l402::{Challenge, Msat, Paid, PaymentHash, Preimage};
+
+use crate::origin::Origin;
+
+pub use claim::Claim;
+pub use memory::MemoryWallet;
+pub use sqlite::SqliteWallet;
+
+/// The buyer's books. What [`begin`](Self::begin) and [`finish`](Self::finish) wrote is on disk when
+/// they return, in a wallet that has a disk.
+///
+/// A payment is *begun* before the money leaves and *finished* when the proof is there. One that is
+/// begun and not finished may have been paid: only the node knows, and it is asked before anything
+/// else is bought from there. Nothing that was finished is ever deleted.
+#[async_trait]
+pub trait Wallet: fmt::Debug + Send + Sync {
+    /// Waits until nobody else buys from this origin with this wallet, in this process or another
+    /// one, and keeps it so until the claim is dropped or its process ends. `waiting` is called once
+    /// when there is somebody to wait for.
+    async fn claim(
+        &self,
+        origin: &Origin,
+        waiting: &(dyn Fn() + Send + Sync),
+    ) -> Result<Claim, WalletError>;
+
+    /// What was finished for this origin and is not [`Standing::Quarantined`], the newest first.
+    async fn find(&self, origin: &Origin) -> Result<Vec<Token>, WalletError>;
+
+    /// What was begun and not finished, the oldest first; of one origin, or of all.
+    async fn pending(&self, origin: Option<&Origin>) -> Result<Vec<Purchase>, WalletError>;
+
+    /// Writes down what is about to be paid for. Beginning once more what is begun already changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`WalletError::AlreadyPaid`] when a payment of that hash was finished earlier, and
+    /// [`WalletError::WrongClaim`] when one was begun for another origin.
+    async fn begin(&self, claim: &Claim, purchase: &Purchase) -> Result<(), WalletError>;
+
+    /// Writes down the proof. Finishing once more changes nothing.
+    ///
+    /// # Errors
+    /// [`WalletError::NotBegun`].
+    async fn finish(
+        &self,
+        claim: &Claim,
+        hash: PaymentHash,
+        paid: &Paid,
+        at: SystemTime,
+    ) -> Result<Receipt, WalletError>;
+
+    /// Strikes out a payment that was begun and, by the node's word, not made. What was finished
+    /// stays.
+    async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError>;
+
+    /// Writes down what the server made of a token.
+    async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError>;
+
+    /// Every payment that was finished, the newest first.
+    async fn receipts(&self) -> Result<Vec<Receipt>, WalletError>;
+}
+
+/// What is being bought: which request led to which challenge.
+#[derive(Clone, Debug)]
+pub struct Purchase {
+    /// Who issued the challenge.
+    pub origin: Origin,
+    /// The method of the request that it answered.
+    pub method: Method,
+    /// Its path, without the query.
+    pub path: String,
+    /// Token and invoice.
+    pub challenge: Challenge,
+    /// When it was written down.
+    pub begun_at: SystemTime,
+}
+
+/// A token that was paid for, with its proof.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// What was bought.
+    pub purchase: Purchase,
+    /// The proof.
+    pub preimage: Preimage,
+    /// What routing cost, in millisatoshi.
+    pub fee: Msat,
+    /// When the proof was written down.
+    pub paid_at: SystemTime,
+    /// What the server made of it so far.
+    pub standing: Standing,
+}
+
+/// What a server made of a token that was paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Paid for; no answer to it is known.
+    Fresh,
+    /// It opened something.
+    Honoured,
+    /// It never opened anything, and was refused where it should have.
+    InVain,
+    /// Refused where it once was honoured, or given up: kept, and sent no more.
+    Quarantined,
+}
+
+impl Standing {
+    /// As it is written in a wallet and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Honoured => "honoured",
+            Self::InVain => "in_vain",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The standing of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Fresh, Self::Honoured, Self::InVain, Self::Quarantined];
+        all.into_iter().find(|standing| standing.name() == name)
+    }
+}
+
+/// What a client remembers of a payment. Nothing in it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which payment.
+    pub hash: PaymentHash,
+    /// Who was paid.
+    pub origin: Origin,
+    /// The method of the request that it was for.
+    pub method: Method,
+    /// Its path, without the query.
+    pub path: String,
+    /// What the invoice asked for, in millisatoshi.
+    pub amount: Msat,
+    /// What routing cost on top, in millisatoshi.
+    pub fee: Msat,
+    /// What the seller said it was for. Hostile text: escape it before a terminal sees it.
+    pub description: Option<String>,
+    /// The scheme in which it was asked for.
+    pub scheme: &'static str,
+    /// When the proof was written down.
+    pub paid_at: SystemTime,
+    /// What the server made of the token.
+    pub standing: Standing,
+}
+
+impl Purchase {
+    /// Which payment.
+    pub fn hash(&self) -> PaymentHash {
+        self.challenge.invoice.payment_hash()
+    }
+}
+
+impl Token {
+    /// Which payment it was bought by.
+    pub fn hash(&self) -> PaymentHash {
+        self.purchase.hash()
+    }
+
+    /// The `Authorization` value that opens what was paid for.
+    pub fn authorization(&self) -> HeaderValue {
+        self.purchase.challenge.authorization(&self.preimage)
+    }
+
+    /// What may be shown of it.
+    pub fn receipt(&self) -> Receipt {
+        let Purchase { origin, method, path, challenge, .. } = &self.purchase;
+        Receipt {
+            hash: self.hash(),
+            origin: origin.clone(),
+            method: method.clone(),
+            path: path.clone(),
+            amount: challenge.invoice.amount(),
+            fee: self.fee,
+            description: challenge.invoice.description(),
+            scheme: challenge.scheme.name(),
+            paid_at: self.paid_at,
+            standing: self.standing,
+        }
+    }
+}
+
+/// The wallet could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalletError {
+    /// Its file or its folder failed.
+    #[error("the wallet `{}` cannot be {doing}", .path.display())]
+    Storage {
+        /// Which file.
+        path: PathBuf,
+        /// What was tried: "opened", "written" ...
+        doing: &'static str,
+        /// What the system said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Others can read it, and it is as good as the money that was paid for what is in it.
+    #[error("others can read the wallet `{}` (mode {mode:03o}); run `chmod 600` on it", .path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A row does not say what it must. It is left as it is.
+    #[error("the wallet's record of payment {hash} cannot be read: {what}")]
+    Damaged {
+        /// Which payment, as it stands there.
+        hash: String,
+        /// Which field.
+        what: &'static str,
+    },
+    /// That payment was made earlier, and its proof is here.
+    #[error("payment {0} was made already")]
+    AlreadyPaid(PaymentHash),
+    /// There is no such payment.
+    #[error("payment {0} was never begun in this wallet")]
+    NotBegun(PaymentHash),
+    /// The claim is for another origin.
+    #[error("the claim is for {claimed}, and the purchase is from {origin}")]
+    WrongClaim {
+        /// What was claimed.
+        claimed: Origin,
+        /// What was about to be bought from.
+        origin: Origin,
+    },
+}

@@ -1,0 +1,115 @@
+//! A payment as a row of the wallet's table, and back. Token and invoice stand there as the text in
+//! which they came, so that reading them again is the same check as reading them from a server.
+
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use l402::{Challenge, Invoice, Msat, Preimage, scheme};
+use rusqlite::Row;
+
+use super::{Purchase, Standing, Token, WalletError};
+
+/// The columns, in the order in which [`purchase`] and [`token`] read them.
+pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, invoice, begun_ms, \
+                                  preimage, fee_msat, paid_ms, standing";
+
+/// The first version of the table. `standing` is `begun` until the proof is there; amounts are
+/// repeated from the invoice for whoever reads the file with other tools.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE payment (
+    hash        TEXT PRIMARY KEY,
+    origin      TEXT NOT NULL,
+    method      TEXT NOT NULL,
+    path        TEXT NOT NULL,
+    scheme      TEXT NOT NULL,
+    token       TEXT NOT NULL,
+    invoice     TEXT NOT NULL,
+    amount_msat INTEGER NOT NULL,
+    begun_ms    INTEGER NOT NULL,
+    preimage    TEXT,
+    fee_msat    INTEGER,
+    paid_ms     INTEGER,
+    standing    TEXT NOT NULL,
+    CHECK ((standing = 'begun') = (preimage IS NULL)),
+    CHECK ((preimage IS NULL) = (fee_msat IS NULL) AND (preimage IS NULL) = (paid_ms IS NULL))
+) STRICT;
+CREATE INDEX payment_by_origin ON payment (origin, standing);
+";
+
+/// What `standing` says of a payment that has no proof yet.
+pub(super) const BEGUN: &str = "begun";
+
+/// Milliseconds since 1970. Only times of our own clock are written.
+pub(super) fn to_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Millisatoshi as SQLite counts.
+pub(super) fn to_sql(amount: Msat) -> i64 {
+    i64::try_from(amount.msat()).unwrap_or(i64::MAX)
+}
+
+/// Reads the first eight columns.
+pub(super) fn purchase(row: &Row<'_>) -> Result<Purchase, WalletError> {
+    let fields = Fields(row);
+    let scheme = scheme::find(&fields.text("scheme")?).ok_or_else(|| fields.damaged("scheme"))?;
+    let token = l402::Token::new(&fields.text("token")?).map_err(|_| fields.damaged("token"))?;
+    let invoice =
+        Invoice::parse(&fields.text("invoice")?).map_err(|_| fields.damaged("invoice"))?;
+    let challenge =
+        Challenge::new(scheme, token, invoice).map_err(|_| fields.damaged("invoice"))?;
+    if challenge.invoice.payment_hash().to_string() != fields.text("hash")? {
+        return Err(fields.damaged("hash"));
+    }
+    Ok(Purchase {
+        origin: fields.text("origin")?.parse().map_err(|_| fields.damaged("origin"))?,
+        method: fields.text("method")?.parse::<Method>().map_err(|_| fields.damaged("method"))?,
+        path: fields.text("path")?,
+        challenge,
+        begun_at: fields.time("begun_ms")?,
+    })
+}
+
+/// Reads all of them.
+pub(super) fn token(row: &Row<'_>) -> Result<Token, WalletError> {
+    let fields = Fields(row);
+    let purchase = purchase(row)?;
+    let preimage: Preimage =
+        fields.text("preimage")?.parse().map_err(|_| fields.damaged("preimage"))?;
+    if !preimage.opens(purchase.hash()) {
+        return Err(fields.damaged("preimage"));
+    }
+    let standing = fields.text("standing")?;
+    Ok(Token {
+        purchase,
+        preimage,
+        fee: Msat::from_msat(fields.count("fee_msat")?),
+        paid_at: fields.time("paid_ms")?,
+        standing: Standing::from_name(&standing).ok_or_else(|| fields.damaged("standing"))?,
+    })
+}
+
+/// One row, read field by field so that an error names the field.
+struct Fields<'a>(&'a Row<'a>);
+
+impl Fields<'_> {
+    fn text(&self, name: &'static str) -> Result<String, WalletError> {
+        self.0.get(name).map_err(|_| self.damaged(name))
+    }
+
+    fn count(&self, name: &'static str) -> Result<u64, WalletError> {
+        let number: i64 = self.0.get(name).map_err(|_| self.damaged(name))?;
+        u64::try_from(number).map_err(|_| self.damaged(name))
+    }
+
+    fn time(&self, name: &'static str) -> Result<SystemTime, WalletError> {
+        let since = Duration::from_millis(self.count(name)?);
+        SystemTime::UNIX_EPOCH.checked_add(since).ok_or_else(|| self.damaged(name))
+    }
+
+    fn damaged(&self, what: &'static str) -> WalletError {
+        let hash = self.0.get("hash").unwrap_or_else(|_| "(no hash)".to_owned());
+        WalletError::Damaged { hash, what }
+    }
+}

@@ -1,0 +1,190 @@
+//! Sends one request, once. What becomes of the answer is decided elsewhere; here is only what is
+//! true of every one: TLS against the public roots, time limits that no payment and no download is
+//! part of, no redirects, no cookies, no proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use reqwest::redirect::Policy;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::error::{HttpError, HttpErrorKind};
+use crate::origin::Origin;
+use crate::request::Request;
+
+/// How much of a 402's body is read, in bytes, and for how long, to keep the connection.
+const WORTH_DRAINING: u64 = 64 * 1024;
+const DRAINING: Duration = Duration::from_secs(1);
+
+/// How long to wait for a server. None of it counts the time that a payment takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the connection, TLS included.
+    pub connect: Duration,
+    /// From sending a request to the answer's head.
+    pub answer: Duration,
+    /// Between two pieces of the answer's body. The whole may take as long as it likes.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    /// 10 s, 2 min, 1 min.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(120),
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The HTTP client behind a [`Client`](crate::Client).
+#[derive(Clone, Debug)]
+pub(crate) struct Wire {
+    http: reqwest::Client,
+    timeouts: Timeouts,
+}
+
+impl Wire {
+    /// `roots` are trusted besides the public ones.
+    pub(crate) fn new(timeouts: Timeouts, roots: RootCertStore) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(roots))
+            .connect_timeout(timeouts.connect)
+            .redirect(Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self { http, timeouts })
+    }
+
+    /// Sends it, and returns when the answer's head is there.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, HttpError> {
+        let failed = |kind| {
+            move |source: Source| HttpError {
+                origin: request.origin.clone(),
+                kind,
+                source: Some(source),
+            }
+        };
+        let mut sending = self
+            .http
+            .request(request.method.clone(), request.url.clone())
+            .headers(with_ours(&request.headers, authorization));
+        let body = request.body.open().await;
+        if let Some(body) = body.map_err(|e| failed(HttpErrorKind::RequestBody)(e.into()))? {
+            sending = sending.body(body);
+        }
+        match tokio::time::timeout(self.timeouts.answer, sending.send()).await {
+            Ok(Ok(head)) => {
+                let (origin, idle) = (request.origin.clone(), self.timeouts.idle);
+                Ok(Answer { head, origin, idle })
+            }
+            Ok(Err(error)) => Err(http_error(&request.origin, error)),
+            Err(elapsed) => Err(failed(HttpErrorKind::Timeout)(elapsed.into())),
+        }
+    }
+}
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// An answer of which the head is there.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    head: reqwest::Response,
+    origin: Origin,
+    idle: Duration,
+}
+
+impl Answer {
+    pub(crate) const fn head(&self) -> &reqwest::Response {
+        &self.head
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.head.status()
+    }
+
+    /// Whether it says that the credential, if there was one, does not open this: 402, or a 401 that
+    /// names one of our schemes. A 401 that does not is the business of whoever is behind the gate.
+    pub(crate) fn refuses(&self) -> bool {
+        match self.status() {
+            StatusCode::PAYMENT_REQUIRED => true,
+            StatusCode::UNAUTHORIZED => {
+                let lines = self.head.headers().get_all(WWW_AUTHENTICATE);
+                l402::challenges(lines).iter().any(|raw| l402::scheme::find(&raw.scheme).is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// The next piece of the body.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, HttpError> {
+        match tokio::time::timeout(self.idle, self.head.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(error)) => Err(http_error(&self.origin, error)),
+            Err(elapsed) => Err(HttpError {
+                origin: self.origin.clone(),
+                kind: HttpErrorKind::Timeout,
+                source: Some(elapsed.into()),
+            }),
+        }
+    }
+
+    /// Keeps the headers, and reads the body away where that is cheaper than a new connection.
+    pub(crate) async fn into_headers(mut self) -> HeaderMap {
+        let headers = std::mem::take(self.head.headers_mut());
+        let reading = async {
+            let mut read = 0;
+            while let Ok(Some(piece)) = self.head.chunk().await {
+                read += piece.len() as u64;
+                if read > WORTH_DRAINING {
+                    return;
+                }
+            }
+        };
+        // A body that dawdles costs us the connection, no more.
+        let _ = tokio::time::timeout(DRAINING, reading).await;
+        headers
+    }
+}
+
+/// Our credential stands first: servers that read one line only read that one.
+fn with_ours(theirs: &HeaderMap, ours: Option<HeaderValue>) -> HeaderMap {
+    let mut headers = theirs.clone();
+    if let Some(ours) = ours {
+        headers.insert(AUTHORIZATION, ours);
+        for value in theirs.get_all(AUTHORIZATION) {
+            headers.append(AUTHORIZATION, value.clone());
+        }
+    }
+    headers
+}
+
+fn http_error(origin: &Origin, error: reqwest::Error) -> HttpError {
+    let kind = if error.is_connect() {
+        HttpErrorKind::Connect
+    } else if error.is_timeout() {
+        HttpErrorKind::Timeout
+    } else {
+        HttpErrorKind::Broken
+    };
+    HttpError { origin: origin.clone(), kind, source: Some(error.without_url().into()) }
+}
+
+fn tls(mut roots: RootCertStore) -> ClientConfig {
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}

@@ -1,0 +1,7 @@
+//! The client against a seller that keeps books: every test counts what the seller's node received.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
+mod buying;
+mod seller;
+mod wallet;

@@ -1,0 +1,290 @@
+//! A small server that sells, on a port of its own: honestly, or as badly as a test asks for. The
+//! protocol's own crate mints and verifies.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use http::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use l402::caveat::{Facts, Unknown};
+use l402::{
+    Challenge, Credential, Invoice, Invoicer, Keyring, MasterKey, Msat, PaymentHash, Token, scheme,
+};
+use testkit::FakeNode;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// What a seller does with a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) price: Msat,
+    pub(crate) expiry: Duration,
+    pub(crate) caveats: Vec<String>,
+    pub(crate) door: Door,
+    pub(crate) offer: Offer,
+    /// Paths that cost nothing.
+    pub(crate) free: Vec<String>,
+    /// Paths that lead elsewhere, whoever asks; and those that do once they are paid for.
+    pub(crate) redirects: HashMap<String, (u16, String)>,
+    /// The status of what is behind the door.
+    pub(crate) behind: StatusCode,
+}
+
+/// What a token opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Whatever its caveats allow.
+    ByCaveats,
+    /// The method and path that it was sold for.
+    PerRoute,
+    /// One request.
+    Once,
+    /// Nothing, and the answer is this.
+    Never(StatusCode),
+}
+
+/// How payment is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Offer {
+    /// As it should be, in the scheme of that name or in all.
+    Honest(Option<&'static str>),
+    /// With somebody else's invoice.
+    Invoice(Invoice),
+    /// In these lines.
+    Lines(Vec<String>),
+    /// The same offer each time.
+    Repeated,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            price: Msat::from_sat(10).unwrap(),
+            expiry: Duration::from_secs(3600),
+            caveats: vec!["services=weather:0".to_owned()],
+            door: Door::ByCaveats,
+            offer: Offer::Honest(None),
+            free: vec!["/free".to_owned()],
+            redirects: HashMap::new(),
+            behind: StatusCode::OK,
+        }
+    }
+}
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Heard {
+    pub(crate) fn authorization(&self) -> Vec<&str> {
+        let values = self.headers.get_all(AUTHORIZATION).iter();
+        values.map(|value| value.to_str().unwrap()).collect()
+    }
+}
+
+/// A server that sells. Dropping it closes all its connections.
+pub(crate) struct Seller {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+struct Shared {
+    node: FakeNode,
+    keyring: Keyring,
+    rules: Mutex<Rules>,
+    heard: Mutex<Vec<Heard>>,
+    sold: Mutex<Vec<Sold>>,
+}
+
+/// One token that was offered.
+struct Sold {
+    hash: PaymentHash,
+    method: Method,
+    path: String,
+    used: bool,
+    offer: Vec<HeaderValue>,
+}
+
+impl Seller {
+    pub(crate) async fn start(node: &FakeNode, rules: Rules) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            node: node.clone(),
+            keyring: Keyring::new(MasterKey::new([7; 32]), vec![]),
+            rules: Mutex::new(rules),
+            heard: Mutex::default(),
+            sold: Mutex::default(),
+        });
+        let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Self { address, shared, task }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.shared.rules.lock().unwrap()
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.shared.heard.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Seller {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            let service = service_fn(|request| {
+                let shared = Arc::clone(&shared);
+                async move { Ok::<_, Infallible>(shared.answer(request).await) }
+            });
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let heard = Heard {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            headers: head.headers,
+            body: body.collect().await.map(|body| body.to_bytes()).unwrap_or_default(),
+        };
+        self.heard.lock().unwrap().push(heard.clone());
+        let rules = self.rules.lock().unwrap().clone();
+        let opened = match Credential::read(&heard.headers) {
+            Ok(Some(credential)) => self.opens(&credential, &heard, &rules),
+            _ => rules.free.contains(&heard.path),
+        };
+        match (opened, rules.door) {
+            (true, _) => self.behind(&heard, &rules),
+            (false, Door::Never(status))
+                if status != StatusCode::PAYMENT_REQUIRED && !heard.authorization().is_empty() =>
+            {
+                let mut answer = text(status, "no");
+                if status == StatusCode::UNAUTHORIZED {
+                    let bare = HeaderValue::from_static("L402");
+                    answer.headers_mut().insert(WWW_AUTHENTICATE, bare);
+                }
+                answer
+            }
+            (false, _) => self.ask(&heard, &rules).await,
+        }
+    }
+
+    fn behind(&self, heard: &Heard, rules: &Rules) -> Response<Full<Bytes>> {
+        let Some((status, location)) = rules.redirects.get(&heard.path) else {
+            let body = String::from_utf8_lossy(&heard.body);
+            return text(rules.behind, &format!("{} {} {body}", heard.method, heard.path));
+        };
+        let mut answer = text(StatusCode::from_u16(*status).unwrap(), "elsewhere");
+        answer.headers_mut().insert(LOCATION, location.parse().unwrap());
+        answer
+    }
+
+    fn opens(&self, credential: &Credential, heard: &Heard, rules: &Rules) -> bool {
+        let facts = Facts {
+            service: "weather",
+            capability: None,
+            method: heard.method.as_str(),
+            path: &heard.path,
+            client_ip: None,
+            now: SystemTime::now(),
+        };
+        let Ok(verified) = credential.verify(&self.keyring, &facts, Unknown::Skip) else {
+            return false;
+        };
+        let mut sold = self.sold.lock().unwrap();
+        let sold = sold.iter_mut().find(|sold| sold.hash == verified.payment_hash()).unwrap();
+        match rules.door {
+            Door::ByCaveats => true,
+            Door::PerRoute => sold.method == heard.method && sold.path == heard.path,
+            Door::Once => !std::mem::replace(&mut sold.used, true),
+            Door::Never(_) => false,
+        }
+    }
+
+    async fn ask(&self, heard: &Heard, rules: &Rules) -> Response<Full<Bytes>> {
+        let lines = match &rules.offer {
+            Offer::Lines(lines) => lines.iter().map(|line| line.parse().unwrap()).collect(),
+            _ => self.offer(heard, rules).await,
+        };
+        let mut answer = text(StatusCode::PAYMENT_REQUIRED, "pay first");
+        for line in lines {
+            answer.headers_mut().append(WWW_AUTHENTICATE, line);
+        }
+        answer
+    }
+
+    async fn offer(&self, heard: &Heard, rules: &Rules) -> Vec<HeaderValue> {
+        if let Offer::Repeated = rules.offer
+            && let Some(sold) = self.sold.lock().unwrap().last()
+        {
+            return sold.offer.clone();
+        }
+        let invoice = self.node.invoice(rules.price, "weather", rules.expiry).await.unwrap();
+        let hash = invoice.payment_hash();
+        let mut nonce = [0; 28];
+        nonce.copy_from_slice(&hash.0[..28]);
+        let token = self.keyring.mint(hash, nonce, &rules.caveats);
+        let offer = match &rules.offer {
+            Offer::Invoice(other) => scheme::ask(&token, other).collect(),
+            Offer::Honest(Some(name)) => vec![scheme::find(name).unwrap().ask(&token, &invoice)],
+            Offer::Honest(None) | Offer::Lines(_) | Offer::Repeated => {
+                scheme::ask(&token, &invoice).collect::<Vec<_>>()
+            }
+        };
+        self.sold.lock().unwrap().push(Sold {
+            hash,
+            method: heard.method.clone(),
+            path: heard.path.clone(),
+            used: false,
+            offer: offer.clone(),
+        });
+        offer
+    }
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *answer.status_mut() = status;
+    answer
+}
+
+/// A challenge for a token that nobody sold.
+pub(crate) async fn challenge(node: &FakeNode, sat: u64, caveats: &[&str]) -> Challenge {
+    let amount = Msat::from_sat(sat).unwrap();
+    let invoice = node.invoice(amount, "a test", Duration::from_secs(3600)).await.unwrap();
+    let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
+    let token = keyring.mint(invoice.payment_hash(), [1; 28], caveats);
+    let scheme = scheme::find("L402").unwrap();
+    Challenge::new(scheme, Token::from_macaroon(&token), invoice).unwrap()
+}

@@ -1,0 +1,244 @@
+//! The contract of `Wallet`, held by both wallets.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use l402::{Msat, Paid, Preimage};
+use testkit::{FakeNetwork, FakeNode};
+use tollway_client::{MemoryWallet, Origin, Purchase, SqliteWallet, Standing, Wallet, WalletError};
+
+use crate::seller::challenge;
+
+/// A wallet, a way to open the same wallet once more, and a seller's node.
+struct Fixture {
+    wallet: Arc<dyn Wallet>,
+    again: Arc<dyn Wallet>,
+    buyer: FakeNode,
+    seller: FakeNode,
+    _folder: tempfile::TempDir,
+}
+
+async fn memory() -> Fixture {
+    let wallet: Arc<dyn Wallet> = Arc::new(MemoryWallet::new());
+    fixture(Arc::clone(&wallet), wallet, tempfile::tempdir().unwrap())
+}
+
+async fn sqlite() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/wallet.db");
+    let wallet = SqliteWallet::open(&path).await.unwrap();
+    let again = SqliteWallet::open(&path).await.unwrap();
+    fixture(Arc::new(wallet), Arc::new(again), folder)
+}
+
+fn fixture(wallet: Arc<dyn Wallet>, again: Arc<dyn Wallet>, folder: tempfile::TempDir) -> Fixture {
+    let (buyer, seller) = FakeNetwork::pair();
+    Fixture { wallet, again, buyer, seller, _folder: folder }
+}
+
+macro_rules! wallet_contract {
+    ($($test:ident),+ $(,)?) => {
+        mod memory_keeps_the_contract {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::memory().await).await;
+            })+
+        }
+        mod sqlite_keeps_the_contract {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::sqlite().await).await;
+            })+
+        }
+    };
+}
+
+wallet_contract!(
+    what_is_begun_is_pending_until_it_is_finished,
+    what_is_finished_is_found_and_never_forgotten,
+    what_is_begun_can_be_forgotten,
+    a_payment_that_was_made_is_not_begun_again,
+    beginning_and_finishing_twice_changes_nothing,
+    what_was_never_begun_cannot_be_finished,
+    a_claim_is_for_its_origin_alone,
+    a_second_claim_waits_for_the_first,
+    a_waiting_claim_can_be_given_up,
+    a_quarantined_token_is_kept_and_not_found,
+);
+
+fn origin() -> Origin {
+    "https://api.example.com".parse().unwrap()
+}
+
+fn other() -> Origin {
+    "https://api.example.com:8443".parse().unwrap()
+}
+
+async fn purchase(fixture: &Fixture) -> (Purchase, Paid) {
+    let challenge = challenge(&fixture.seller, 10, &["services=a:0"]).await;
+    let order = l402::PayOrder {
+        invoice: &challenge.invoice,
+        max_fee: Msat::ZERO,
+        patience: Duration::from_secs(5),
+    };
+    let paid = fixture.buyer.payer().pay(order).await.unwrap();
+    // Whole milliseconds, as a disk keeps them.
+    let begun_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+    let path = "/a/b".to_owned();
+    let purchase = Purchase { origin: origin(), method: Method::POST, path, challenge, begun_at };
+    (purchase, paid)
+}
+
+async fn claim(wallet: &Arc<dyn Wallet>) -> tollway_client::Claim {
+    wallet.claim(&origin(), &|| {}).await.unwrap()
+}
+
+fn later() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_456)
+}
+
+async fn what_is_begun_is_pending_until_it_is_finished(fixture: Fixture) {
+    let (purchase, paid) = purchase(&fixture).await;
+    let claim = claim(&fixture.wallet).await;
+    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    assert!(fixture.again.find(&origin()).await.unwrap().is_empty());
+    assert!(fixture.again.pending(Some(&other())).await.unwrap().is_empty());
+    for of in [None, Some(&origin())] {
+        let pending = fixture.again.pending(of).await.unwrap();
+        let [pending] = &pending[..] else { panic!("{pending:?}") };
+        assert_eq!(pending.hash(), purchase.hash());
+        assert_eq!(pending.challenge.token, purchase.challenge.token);
+        assert_eq!(pending.challenge.invoice, purchase.challenge.invoice);
+        assert_eq!(pending.challenge.scheme.name(), "L402");
+        assert_eq!((&pending.method, &*pending.path), (&Method::POST, "/a/b"));
+        assert_eq!((&pending.origin, pending.begun_at), (&origin(), purchase.begun_at));
+    }
+    fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    assert!(fixture.again.pending(None).await.unwrap().is_empty());
+}
+
+async fn what_is_finished_is_found_and_never_forgotten(fixture: Fixture) {
+    let (purchase, paid) = purchase(&fixture).await;
+    let claim = claim(&fixture.wallet).await;
+    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    let paid = Paid { fee: Msat::from_msat(1_234), ..paid };
+    let receipt = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    assert_eq!((receipt.amount, receipt.fee), ("10 sat".parse().unwrap(), paid.fee));
+    assert_eq!((receipt.standing, receipt.paid_at), (Standing::Fresh, later()));
+    assert_eq!(receipt.description.as_deref(), Some("a test"));
+
+    fixture.wallet.forget(&claim, purchase.hash()).await.unwrap();
+    let tokens = fixture.again.find(&origin()).await.unwrap();
+    let [token] = &tokens[..] else { panic!("{tokens:?}") };
+    assert_eq!(token.authorization(), purchase.challenge.authorization(&paid.preimage));
+    assert_eq!(token.receipt(), receipt);
+    assert!(fixture.again.find(&other()).await.unwrap().is_empty());
+    assert_eq!(fixture.again.receipts().await.unwrap(), [receipt]);
+}
+
+async fn what_is_begun_can_be_forgotten(fixture: Fixture) {
+    let (purchase, paid) = purchase(&fixture).await;
+    let claim = claim(&fixture.wallet).await;
+    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.forget(&claim, purchase.hash()).await.unwrap();
+    assert!(fixture.again.pending(None).await.unwrap().is_empty());
+    let finished = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await;
+    assert!(matches!(finished, Err(WalletError::NotBegun(_))), "{finished:?}");
+}
+
+async fn a_payment_that_was_made_is_not_begun_again(fixture: Fixture) {
+    let (purchase, paid) = purchase(&fixture).await;
+    let claim = claim(&fixture.wallet).await;
+    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    let begun = fixture.wallet.begin(&claim, &purchase).await;
+    assert!(matches!(begun, Err(WalletError::AlreadyPaid(hash)) if hash == purchase.hash()));
+}
+
+async fn beginning_and_finishing_twice_changes_nothing(fixture: Fixture) {
+    let (purchase, paid) = purchase(&fixture).await;
+    let claim = claim(&fixture.wallet).await;
+    for _ in 0..2 {
+        fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    }
+    assert_eq!(fixture.wallet.pending(None).await.unwrap().len(), 1);
+    let first = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    let much_later = later() + Duration::from_secs(60);
+    let second = fixture.wallet.finish(&claim, purchase.hash(), &paid, much_later).await;
+    assert_eq!(second.unwrap(), first);
+}
+
+async fn what_was_never_begun_cannot_be_finished(fixture: Fixture) {
+    let claim = claim(&fixture.wallet).await;
+    let preimage = Preimage::new([1; 32]);
+    let hash = preimage.hash();
+    let paid = Paid { preimage, fee: Msat::ZERO };
+    let finished = fixture.wallet.finish(&claim, hash, &paid, later()).await;
+    assert!(matches!(finished, Err(WalletError::NotBegun(named)) if named == hash));
+    let judged = fixture.wallet.judge(hash, Standing::Honoured).await;
+    assert!(matches!(judged, Err(WalletError::NotBegun(named)) if named == hash));
+}
+
+async fn a_claim_is_for_its_origin_alone(fixture: Fixture) {
+    let (purchase, paid) = purchase(&fixture).await;
+    let (right, wrong) = (
+        claim(&fixture.wallet).await,
+        fixture.wallet.claim(&other(), &|| panic!("nobody has it")).await.unwrap(),
+    );
+    let refused = |result| matches!(result, Err(WalletError::WrongClaim { .. }));
+    assert!(refused(fixture.wallet.begin(&wrong, &purchase).await));
+    fixture.wallet.begin(&right, &purchase).await.unwrap();
+    // The same invoice, shown by another origin.
+    let theirs = Purchase { origin: other(), ..purchase.clone() };
+    assert!(refused(fixture.wallet.begin(&wrong, &theirs).await));
+    assert!(refused(fixture.wallet.forget(&wrong, purchase.hash()).await));
+    let finished = fixture.wallet.finish(&wrong, purchase.hash(), &paid, later()).await;
+    assert!(refused(finished.map(drop)));
+    assert_eq!(fixture.wallet.pending(None).await.unwrap().len(), 1);
+}
+
+async fn a_second_claim_waits_for_the_first(fixture: Fixture) {
+    let first = claim(&fixture.wallet).await;
+    let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    let again = Arc::clone(&fixture.again);
+    let second = tokio::spawn(async move {
+        let waits = move || waits.send(()).unwrap();
+        again.claim(&origin(), &waits).await.unwrap()
+    });
+    waiting.recv().await.unwrap();
+    assert!(!second.is_finished());
+    drop(first);
+    assert_eq!(second.await.unwrap().origin(), &origin());
+    assert_eq!(waiting.recv().await, None, "it is said once");
+}
+
+async fn a_waiting_claim_can_be_given_up(fixture: Fixture) {
+    let first = claim(&fixture.wallet).await;
+    let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    let again = Arc::clone(&fixture.again);
+    let second = tokio::spawn(async move {
+        let waits = move || waits.send(()).unwrap();
+        again.claim(&origin(), &waits).await.map(drop)
+    });
+    waiting.recv().await.unwrap();
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    drop(first);
+    drop(claim(&fixture.again).await);
+}
+
+async fn a_quarantined_token_is_kept_and_not_found(fixture: Fixture) {
+    let (purchase, paid) = purchase(&fixture).await;
+    let claim = claim(&fixture.wallet).await;
+    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    for standing in [Standing::Honoured, Standing::InVain] {
+        fixture.wallet.judge(purchase.hash(), standing).await.unwrap();
+        assert_eq!(fixture.again.find(&origin()).await.unwrap()[0].standing, standing);
+    }
+    fixture.wallet.judge(purchase.hash(), Standing::Quarantined).await.unwrap();
+    assert!(fixture.again.find(&origin()).await.unwrap().is_empty());
+    let receipts = fixture.again.receipts().await.unwrap();
+    assert_eq!((receipts.len(), receipts[0].standing), (1, Standing::Quarantined));
+}
