@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use http::HeaderValue;
 use l402::caveat::Unknown;
 use l402::{
-    Challenge, Credential, Identifier, Invoice, Keyring, Macaroon, MasterKey, Offers, PaymentHash,
-    Preimage, RootKey, Token, scheme,
+    Challenge, Credential, Duplicate, Identifier, Invoice, Keyring, Macaroon, MasterKey, Offers,
+    PaymentHash, Preimage, RawChallenge, RootKey, Token, scheme,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -16,12 +17,21 @@ use crate::support::{PREIMAGE, asks, bears, facts, headers, json, list, text, un
 const GOLDEN: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/l402-macaroon-golden.json");
 
+const CHALLENGE_LISTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../../shared/vectors/third-party/aperture-mpp-vectors.json"
+);
+
 fn golden() -> Option<Value> {
-    let golden = json(Path::new(GOLDEN));
-    if golden.is_none() {
-        eprintln!("SKIPPED: other implementations' tokens are not here, so nothing was compared");
+    read(GOLDEN)
+}
+
+fn read(path: &str) -> Option<Value> {
+    let found = json(Path::new(path));
+    if found.is_none() {
+        eprintln!("SKIPPED: other implementations' data is not here, so nothing was compared");
     }
-    golden
+    found
 }
 
 fn bytes32(value: &Value) -> [u8; 32] {
@@ -158,6 +168,34 @@ fn every_credential_that_others_send_is_read_and_judged_as_they_judge_it() {
     }
     for line in list(&golden["http"]["authorization_reject"]) {
         assert!(!open(line), "accepted {line}");
+    }
+}
+
+/// Aperture's lists of challenges in one header line, in a scheme that is not ours: the list is the
+/// same for all schemes.
+#[test]
+fn a_list_of_challenges_is_split_as_others_split_it() {
+    let Some(file) = read(CHALLENGE_LISTS) else { return };
+    for case in list(&file["challengeLists"]) {
+        let line = HeaderValue::from_str(text(&case["header"])).expect("a header value");
+        let found: Vec<_> = l402::challenges([&line])
+            .into_iter()
+            .filter(|challenge| challenge.scheme.eq_ignore_ascii_case("Payment"))
+            .collect();
+        // They skip an offer that lacks what their scheme needs, which a list does not know.
+        let is_whole = |raw: &&RawChallenge| raw.parameter("request") != Ok(None);
+        let whole: Vec<_> = found.iter().filter(is_whole).collect();
+        let expected = case["challenges"].as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(whole.len(), expected.len(), "{}", case["name"]);
+        for (raw, expected) in whole.into_iter().zip(expected) {
+            for (name, value) in expected.as_object().expect("parameters") {
+                match raw.parameter(name) {
+                    Ok(found) => assert_eq!(found, value.as_str(), "{}: {name}", case["name"]),
+                    // They take the first; what could mean two things is nothing to us.
+                    Err(Duplicate(_)) => assert!(text(&case["name"]).starts_with("repeated")),
+                }
+            }
+        }
     }
 }
 
