@@ -63,9 +63,9 @@ pub enum TariffError {
     /// A free path nobody can mean.
     #[error("a free path is written `/health`, or `/docs/*` for all below `/docs/`")]
     FreePath,
-    /// An expiry of less than a second cannot be written into a token.
-    #[error("it must be at least one second")]
-    TooShort,
+    /// Tokens and invoices count in whole seconds, and a token outlives its invoice.
+    #[error("it must be at least {0}")]
+    TooShort(&'static str),
     /// Longer than an invoice has room for.
     #[error("a memo has at most {LONGEST_MEMO} bytes")]
     Memo,
@@ -141,7 +141,7 @@ impl Tariff {
     /// [`TariffError::TooShort`].
     pub fn valid_for(mut self, time: Duration) -> Result<Self, TariffError> {
         if time.as_secs() < 2 {
-            return Err(TariffError::TooShort);
+            return Err(TariffError::TooShort("two seconds"));
         }
         self.valid_for = Some(time);
         self.invoice_expiry = self.invoice_expiry.min(time / 2);
@@ -155,7 +155,7 @@ impl Tariff {
     /// [`TariffError::TooShort`], [`TariffError::Order`].
     pub fn invoice_expiry(mut self, time: Duration) -> Result<Self, TariffError> {
         if time.as_secs() == 0 {
-            return Err(TariffError::TooShort);
+            return Err(TariffError::TooShort("one second"));
         }
         if self.valid_for.is_some_and(|valid_for| valid_for <= time) {
             return Err(TariffError::Order);

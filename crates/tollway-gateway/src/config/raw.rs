@@ -29,6 +29,13 @@ pub(super) struct Reader<'i> {
     mistakes: Vec<Mistake>,
 }
 
+impl Keys<'_> {
+    /// Whether the key is there and not yet taken.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+}
+
 impl<'i> Reader<'i> {
     /// Splits the text into its top-level keys.
     pub(super) fn new(text: &'i str) -> (Self, Keys<'i>) {
@@ -168,18 +175,24 @@ fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be put in, taken out or changed (Levenshtein).
+/// How many letters must be put in, taken out, changed or swapped with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut two_before: Vec<usize> = Vec::new();
+    let mut before: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = before[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = changed.min(before[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(two_before[j - 2] + 1);
+            }
+            row.push(least);
         }
+        two_before = std::mem::replace(&mut before, row);
     }
-    row[b.len()]
+    before[b.len()]
 }
 
 #[cfg(test)]
@@ -194,6 +207,7 @@ mod tests {
             ("valid-for", Some("valid_for")),
             ("Upstream", Some("upstream")),
             ("nodes", Some("node")),
+            ("ndoe", Some("node")),
             ("colour", None),
         ] {
             assert_eq!(nearest(typed, known), meant, "{typed}");

@@ -91,18 +91,23 @@ pub(super) fn read_all(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<Serv
 
 /// Reads one, and notes every mistake in it. What it returns after a mistake is never used.
 fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Service> {
-    let line = keys.line;
+    let mut missing: Vec<(&str, &str)> = [
+        ("name", r#"name = "weather""#),
+        ("upstream", r#"upstream = "http://127.0.0.1:9000""#),
+        ("price", r#"price = "10 sat"`, or `auth = "off""#),
+    ]
+    .into_iter()
+    .filter(|(key, _)| !keys.has(key))
+    .collect();
     let name = reader.text(&mut keys, "name");
-    let place = match &name {
-        Some(name) => format!("service `{}`", name.value),
-        None => "the service".to_owned(),
-    };
-    let missing = |reader: &mut Reader<'_>, key, example| {
-        let place = place.clone();
-        reader.mistake(line, Problem::Missing { key, place, example });
-    };
-    if name.is_none() {
-        missing(reader, "name", r#"name = "weather"#);
+    let auth = auth(reader, &mut keys);
+    missing.retain(|(key, _)| auth || *key != "price");
+    for (key, example) in missing {
+        let place = match &name {
+            Some(name) => format!("service `{}`", name.value),
+            None => "the service".to_owned(),
+        };
+        reader.mistake(keys.line, Problem::Missing { key, place, example });
     }
     let hosts = reader.texts(&mut keys, "host");
     let hosts = hosts
@@ -116,22 +121,13 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Service> {
             String::new()
         }),
     };
-    let upstream = read_upstream(reader, &mut keys);
-    if upstream.is_none() {
-        missing(reader, "upstream", r#"upstream = "http://127.0.0.1:9000""#);
-    }
-    let price = reader.text(&mut keys, "price");
-    let auth = auth(reader, &mut keys);
-    if price.is_none() && auth {
-        missing(reader, "price", r#"price = "10 sat"`, or `auth = "off""#);
-    }
-    let tariff = read_tariff(reader, &mut keys, name.as_ref(), price.as_ref(), auth);
+    let upstream = upstream(reader, &mut keys);
+    let tariff = tariff(reader, &mut keys, name.as_ref(), auth);
     reader.end(keys, "[[service]]", KEYS);
-    Some(Service { tariff: tariff?, hosts, path, upstream: upstream?? })
+    Some(Service { tariff: tariff?, hosts, path, upstream: upstream? })
 }
 
-/// `None` when the key is not there, `Some(None)` when it is wrong.
-fn read_upstream(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Option<Upstream>> {
+fn upstream(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Upstream> {
     let protocol = reader.text(keys, "protocol").and_then(|at| match at.value.as_str() {
         "h1" => Some(Protocol::H1),
         "h2" => Some(Protocol::H2),
@@ -144,13 +140,7 @@ fn read_upstream(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Option<
     let connect_timeout = duration(reader, keys, "connect_timeout");
     let answer_timeout = duration(reader, keys, "answer_timeout");
     let at = reader.text(keys, "upstream")?;
-    let url = match values::upstream(&at.value) {
-        Ok(url) => url,
-        Err(why) => {
-            reader.bad("upstream", &at, why);
-            return Some(None);
-        }
-    };
+    let url = values::upstream(&at.value).map_err(|why| reader.bad("upstream", &at, why)).ok()?;
     let ca = ca.and_then(|at| match at.value.strip_prefix("file:") {
         _ if url.scheme() == "http" => {
             reader.bad("ca", &at, "the upstream is `http://`, so no certificate will be seen");
@@ -162,13 +152,13 @@ fn read_upstream(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Option<
             None
         }
     });
-    Some(Some(Upstream {
+    Some(Upstream {
         url,
         protocol,
         ca,
         connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(5)),
         answer_timeout: answer_timeout.unwrap_or(Duration::from_secs(60)),
-    }))
+    })
 }
 
 fn auth(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> bool {
@@ -185,47 +175,39 @@ fn auth(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> bool {
     }
 }
 
-/// Applies each key to the tariff; one that does not fit is a mistake and is left out.
-fn read_tariff(
+/// Applies each key to the tariff; one that does not fit is a mistake and is left out. Without a name
+/// there is no tariff, and the other keys are still worth reading.
+fn tariff(
     reader: &mut Reader<'_>,
     keys: &mut Keys<'_>,
     name: Option<&At<String>>,
-    price: Option<&At<String>>,
     auth: bool,
 ) -> Option<Tariff> {
-    let price = price.and_then(|at| match at.value.parse::<Msat>() {
-        Ok(price) => Some(price),
-        Err(why) => {
-            reader.bad("price", at, why.to_string());
-            None
-        }
+    let mut tariff = Tariff::off("nameless").expect("letters only");
+    let price = reader.text(keys, "price");
+    let price = price.and_then(|at| {
+        let price = at.value.parse::<Msat>();
+        price.map_err(|why| reader.bad("price", &at, why.to_string())).ok()
     });
-    // Without a name the other keys are still worth reading.
-    let text = name.map_or("nameless", |at| at.value.as_str());
-    let made = match auth {
-        true => Tariff::new(text, price.unwrap_or(Msat::ZERO)),
-        false => Tariff::off(text),
-    };
-    let mut tariff = match made {
-        Ok(tariff) => tariff,
-        Err(why) => {
-            name.iter().for_each(|at| reader.bad("name", at, why.to_string()));
-            Tariff::off("nameless").expect("letters only")
-        }
-    };
+    if let Some(at) = name {
+        tariff = apply(reader, "name", at, tariff, |_| match price {
+            // A missing price is a mistake already, and is never nothing.
+            Some(price) if auth => Tariff::new(&at.value, price),
+            _ => Tariff::off(&at.value),
+        });
+    }
     for at in reader.texts(keys, "free") {
         tariff = apply(reader, "free", &at, tariff, |tariff| tariff.free(&at.value));
     }
-    for key in ["valid_for", "invoice_expiry"] {
+    // In this order: an invoice's expiry is checked against its token's.
+    type Change = fn(Tariff, Duration) -> Result<Tariff, TariffError>;
+    let times: [(_, Change); 2] =
+        [("valid_for", Tariff::valid_for), ("invoice_expiry", Tariff::invoice_expiry)];
+    for (key, change) in times {
         let Some(at) = reader.text(keys, key) else { continue };
         match values::duration(&at.value) {
+            Ok(time) => tariff = apply(reader, key, &at, tariff, |tariff| change(tariff, time)),
             Err(why) => reader.bad(key, &at, why),
-            Ok(time) => {
-                tariff = apply(reader, key, &at, tariff, |tariff| match key {
-                    "valid_for" => tariff.valid_for(time),
-                    _ => tariff.invoice_expiry(time),
-                });
-            }
         }
     }
     if let Some(at) = reader.text(keys, "memo") {

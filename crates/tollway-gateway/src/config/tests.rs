@@ -1,14 +1,209 @@
 //! The example is read as it stands, and every kind of mistake is found where it stands.
 
+use l402::Msat;
+use l402::caveat::Unknown;
+
 use super::*;
+use crate::tariff::BadCredential;
 
 const EXAMPLE: &str = include_str!("../../../../gateway.example.toml");
+const LEAST: &str = "[[service]]\nname = 'a'\nupstream = 'http://h'\nprice = '1 sat'\n";
 
 fn mistakes(text: &str) -> Vec<String> {
     Config::read(text).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
+/// The one mistake in a service that is right but for `line`, which is line 5.
+fn mistake(line: &str) -> String {
+    let found = mistakes(&format!("{LEAST}{line}"));
+    let [one] = &found[..] else { panic!("{line}: {found:?}") };
+    one.clone()
+}
+
 #[test]
 fn the_example_is_a_configuration() {
-    Config::read(EXAMPLE).unwrap();
+    let config = Config::read(EXAMPLE).unwrap();
+    assert_eq!(config.listen, LISTEN.parse().unwrap());
+    assert_eq!(config.node.unwrap().scheme(), "purse");
+    let path = "/var/lib/tollway/gateway.key".into();
+    assert_eq!(config.secret, Some(SecretSource::File(path)));
+    let [weather, status] = &config.services[..] else { panic!("two services") };
+    assert_eq!(weather.hosts, ["api.example.com", "weather.example.com"]);
+    assert_eq!(weather.tariff.price(), Msat::from_sat(10));
+    assert_eq!(weather.tariff.memo, "weather for one month");
+    assert_eq!(weather.tariff.valid_for, Some(Duration::from_secs(30 * 24 * 3600)));
+    assert!(weather.tariff.is_free("/health") && weather.tariff.is_free("/docs/a"));
+    assert_eq!((status.path.as_str(), status.tariff.price()), ("/status", None));
+}
+
+#[test]
+fn the_example_shows_every_key_and_what_holds_without_it() {
+    let shown = |key: &str| {
+        EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")))
+    };
+    for key in KEYS.iter().filter(|key| **key != "service").chain(service::KEYS) {
+        assert!(shown(key), "{key}");
+    }
+    // With every key that is commented out put in force, all but the examples among them, nothing
+    // changes: so the file tells the truth about what holds without them.
+    let examples = ["old_secrets", "ca", "protocol"];
+    let uncommented: String = EXAMPLE
+        .lines()
+        .map(|line| {
+            match line.strip_prefix("# ").and_then(|rest| Some((rest, rest.split_once(" = ")?.0))) {
+                Some((rest, key))
+                    if KEYS.iter().chain(service::KEYS).any(|known| *known == key)
+                        && !examples.contains(&key) =>
+                {
+                    format!("{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            }
+        })
+        .collect();
+    assert_ne!(uncommented, EXAMPLE);
+    let (written, silent) = (Config::read(&uncommented).unwrap(), Config::read(EXAMPLE).unwrap());
+    assert_eq!(format!("{written:?}"), format!("{silent:?}"));
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_line() {
+    let text = r#"
+listen = "nowhere"
+node_timeout = "soon"
+secrets = "file:/x"
+
+[[service]]
+name = "a:b"
+upstream = "ftp://x"
+prise = "10 sat"
+auth = "maybe"
+free = ["/ok", "no"]
+valid_for = 30
+
+[[service]]
+host = "a/b"
+"#;
+    assert_eq!(
+        mistakes(text),
+        [
+            "line 2: `listen = \"nowhere\"`: write an address and a port, for example `127.0.0.1:8402`",
+            "line 3: `node_timeout = \"soon\"`: write a whole number and a unit: `250ms`, `30s`, `10m`, `24h` or `7d`",
+            "line 4: `secrets` is not a key of the configuration; did you mean `secret`?",
+            "line 6: service `a:b` has no `price`; write for example `price = \"10 sat\"`, or `auth = \"off\"`",
+            "line 7: `name = \"a:b\"`: a service's name is 1 to 64 letters, digits, `-`, `_` or `.`",
+            "line 8: `upstream = \"ftp://x\"`: write for example `http://127.0.0.1:9000`",
+            "line 9: `prise` is not a key of [[service]]; did you mean `price`?",
+            "line 10: `auth = \"maybe\"`: write `on` or `off`",
+            "line 11: `free = \"no\"`: a free path is written `/health`, or `/docs/*` for all below `/docs/`",
+            "line 12: `valid_for` is a number without quotes; it takes a text in quotes",
+            "line 14: the service has no `name`; write for example `name = \"weather\"`",
+            "line 14: the service has no `upstream`; write for example `upstream = \"http://127.0.0.1:9000\"`",
+            "line 14: the service has no `price`; write for example `price = \"10 sat\"`, or `auth = \"off\"`",
+            "line 15: `host = \"a/b\"`: write the host's name alone, for example `api.example.com`",
+        ]
+    );
+}
+
+#[test]
+fn a_configuration_without_a_service_is_a_mistake() {
+    assert_eq!(
+        mistakes(""),
+        ["line 1: the configuration has no `service`; write for example `[[service]]`"]
+    );
+}
+
+#[test]
+fn a_price_is_an_amount_with_its_unit() {
+    for (price, part) in [
+        ("10", "has no unit"),
+        ("1.5 sat", ""),
+        ("-1 sat", ""),
+        ("10 btc", "has no unit"),
+        ("3000000000000000 sat", ""),
+    ] {
+        let text = LEAST.replace("1 sat", price);
+        let found = mistakes(&text);
+        assert!(found.len() == 1 && found[0].starts_with("line 4: `price = "), "{found:?}");
+        assert!(found[0].contains(part), "{found:?}");
+    }
+    assert!(mistakes(&LEAST.replace("'1 sat'", "10"))[0].contains("without quotes"));
+    let config = Config::read(&LEAST.replace("1 sat", "1500 msat")).unwrap();
+    assert_eq!(config.services[0].tariff.price(), Some(Msat::from_msat(1500)));
+}
+
+#[test]
+fn each_value_that_means_nothing_is_refused_with_a_remedy() {
+    for (line, part) in [
+        ("path = 'v1'", "a path begins with `/`"),
+        ("path = '/a/../b'", "a path begins with `/`"),
+        ("protocol = 'h3'", "write `h1` for HTTP/1.1 or `h2`"),
+        ("ca = 'file:/x'", "no certificate will be seen"),
+        ("connect_timeout = '5'", "a whole number and a unit"),
+        ("valid_for = '1s'", "at least two seconds"),
+        ("invoice_expiry = '10ms'", "at least one second"),
+        ("strict_caveats = 'yes'", "it takes true or false"),
+        ("bad_credential = '401'", "write `challenge` (402) or `refuse` (401)"),
+        ("memo = 7", "it takes a text in quotes"),
+        ("nmae = 'b'", "did you mean `name`?"),
+        ("colour = 'red'", "known are name, host, path"),
+        ("host = ['ok', 'a:80']", "write the host without its port"),
+    ] {
+        let found = mistake(line);
+        assert!(found.starts_with("line 5: ") && found.contains(part), "{line}: {found}");
+    }
+    let long = format!("memo = '{}'", "m".repeat(640));
+    assert!(mistake(&long).contains("at most 639 bytes"));
+}
+
+#[test]
+fn an_invoice_that_outlives_its_token_is_refused() {
+    let found = mistakes(&format!("{LEAST}valid_for = '5m'\ninvoice_expiry = '5m'"));
+    assert!(found[0].starts_with("line 6: ") && found[0].contains("make the invoice expire first"));
+}
+
+#[test]
+fn services_that_cannot_be_told_apart_are_refused() {
+    let other = LEAST.replace("'a'", "'b'");
+    let found = mistakes(&format!("{LEAST}{other}"));
+    assert_eq!(found, ["line 5: the path `/` on every host is also that of the service on line 1"]);
+    let found = mistakes(&format!("{LEAST}{LEAST}path = '/b'"));
+    assert_eq!(found, ["line 5: the name `a` is also that of the service on line 1"]);
+    let on_host = |service: &str, hosts: &str| format!("{service}host = {hosts}\n");
+    let two = on_host(LEAST, "['x', 'y']") + &on_host(&other, "['Y', 'z']");
+    assert_eq!(
+        mistakes(&two),
+        ["line 6: the path `/` on `y` is also that of the service on line 1"]
+    );
+    Config::read(&(on_host(LEAST, "'x'") + &on_host(&other, "'y'"))).unwrap();
+}
+
+#[test]
+fn broken_toml_is_reported_with_its_line() {
+    let found = mistakes("listen = \"127.0.0.1:1\"\nnode = [\n");
+    assert!(found.iter().any(|mistake| mistake.starts_with("line 2: ")), "{found:?}");
+    let twice = mistakes(&format!("{LEAST}price = '2 sat'"));
+    assert!(twice[0].starts_with("line 5: "), "{twice:?}");
+}
+
+#[test]
+fn what_could_be_a_secret_is_not_repeated() {
+    for key in ["secret", "node", "old_secrets"] {
+        let text = format!("{key} = 'hunter2'\n{LEAST}");
+        let found = mistakes(&text);
+        assert!(found.len() == 1 && !found[0].contains("hunter2"), "{found:?}");
+    }
+    let config = Config::read(&format!("node = 'lnd://h?macaroon=hunter2'\n{LEAST}")).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn every_key_of_a_tariff_arrives() {
+    let keys = "strict_caveats = true\nbad_credential = 'refuse'\ninvoice_expiry = '90s'";
+    let config = Config::read(&format!("secret = 'env:KEY'\n{LEAST}{keys}")).unwrap();
+    let tariff = &config.services[0].tariff;
+    assert_eq!(tariff.unknown, Unknown::Refuse);
+    assert_eq!(tariff.bad_credential, BadCredential::Refuse);
+    assert_eq!(tariff.invoice_expiry, Duration::from_secs(90));
+    assert_eq!(config.secret, Some(SecretSource::Env("KEY".to_owned())));
 }

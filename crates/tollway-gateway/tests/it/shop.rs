@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::HeaderMap;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use l402::{Challenge, Keyring, MasterKey, Msat, Offers, PayOrder, PaymentHash, Preimage};
+use l402::{Challenge, Invoicer, Keyring, MasterKey, Msat, Offers, PayOrder, Preimage};
 use testkit::{FakeNetwork, FakeNode, Origin};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -58,11 +58,29 @@ impl Shop {
 
     /// Whatever the configuration says about that origin.
     pub(crate) async fn configured(text: impl FnOnce(&Origin) -> String) -> Self {
+        let (buyer, seller) = FakeNetwork::pair();
+        Self::start(buyer, seller.clone(), seller.invoicer(), text).await
+    }
+
+    /// The same, with a node of the test's own to be paid on.
+    pub(crate) async fn paid_on(
+        invoicer: Arc<dyn Invoicer>,
+        text: impl FnOnce(&Origin) -> String,
+    ) -> Self {
+        let (buyer, seller) = FakeNetwork::pair();
+        Self::start(buyer, seller, invoicer, text).await
+    }
+
+    async fn start(
+        buyer: FakeNode,
+        seller: FakeNode,
+        invoicer: Arc<dyn Invoicer>,
+        text: impl FnOnce(&Origin) -> String,
+    ) -> Self {
         let origin = Origin::start().await;
         let config = Config::read(&text(&origin)).expect("the test's own configuration");
-        let (buyer, seller) = FakeNetwork::pair();
         let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
-        let gateway = Gateway::open(&config, seller.invoicer(), keyring.clone()).unwrap();
+        let gateway = Gateway::open(&config, invoicer, keyring.clone()).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -70,7 +88,7 @@ impl Shop {
             let gateway = gateway.clone();
             async move { gateway.serve(listener, async { drop(stopped.await) }).await }
         });
-        let http = Client::builder(TokioExecutor::new()).build_http();
+        let http = client();
         let stop = Some(stop);
         Self { origin, buyer, seller, keyring, gateway, address, http, stop, task }
     }
@@ -146,6 +164,11 @@ pub(crate) fn mint(keyring: &Keyring, caveats: &[&str]) -> String {
     let preimage = Preimage::new([0x42; 32]);
     let token = keyring.mint(preimage.hash(), [1; 28], caveats);
     format!("{}:{}", token.to_base64(), preimage.expose_hex())
+}
+
+/// A client with connections of its own.
+pub(crate) fn client() -> Http {
+    Client::builder(TokioExecutor::new()).build_http()
 }
 
 pub(crate) fn l402(credential: &str) -> String {
