@@ -45,6 +45,7 @@
 //! or whose caveats name the path or the services on offer, is sent before others; and in place of
 //! asking with no token at all, the one with most of its path in common is tried once.
 
+mod ask;
 mod client;
 mod error;
 mod fetch;

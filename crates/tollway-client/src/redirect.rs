@@ -2,16 +2,15 @@
 //! must add. Each hop is a request of its own to an origin of its own, with that origin's tokens.
 //! Only the origin that was asked may present a bill, and one call pays one.
 
-use std::collections::HashSet;
-
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION,
 };
 use http::{Method, StatusCode};
 
+use crate::ask::{Bill, Call};
 use crate::client::Shared;
 use crate::error::{Error, MoneyMoved, RedirectError};
-use crate::fetch::{Bill, Call, fetch};
+use crate::fetch::fetch;
 use crate::observe::Observer;
 use crate::request::{Body, Request};
 use crate::response::{Payment, Response};
@@ -26,15 +25,7 @@ pub(crate) async fn follow(
     let mut hop = request.clone();
     let mut paid: Option<Payment> = None;
     for left in (0..=request.redirects).rev() {
-        let call = Call {
-            shared,
-            request: &hop,
-            observer,
-            bill: bill(request, &hop, paid.as_ref()),
-            tried: HashSet::new(),
-            recovered: HashSet::new(),
-            in_vain: None,
-        };
+        let call = Call::new(shared, &hop, observer, bill(request, &hop, paid.as_ref()));
         let response = match fetch(call).await {
             Ok(response) => response,
             Err(error) => return Err(after(error, &hop, paid)),

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use l402::{Challenge, Offers, Outcome, Payer, flow};
 
+use crate::ask::Call;
 use crate::error::Error;
-use crate::fetch::{Call, no_word};
+use crate::fetch::no_word;
 use crate::observe::Step;
 use crate::wallet::{Claim, Purchase};
 
@@ -62,8 +63,12 @@ impl Call<'_> {
         payer: &dyn Payer,
         purchase: &Purchase,
     ) -> Result<bool, Error> {
-        let hash = purchase.hash();
+        let (hash, invoice) = (purchase.hash(), &purchase.challenge.invoice);
         self.step(Step::Resuming { hash });
+        if invoice.network() != payer.network() {
+            // Another node than the one that was told to pay: its word is worth nothing.
+            return Err(Error::Unknown { hash, source: None });
+        }
         let asked = tokio::time::timeout(self.terms().patience, payer.outcome(hash)).await;
         let outcome = asked.unwrap_or_else(|_| Err(no_word()));
         match outcome {
@@ -77,13 +82,12 @@ impl Call<'_> {
                 Err(Error::WrongPreimage { hash })
             }
             Ok(Outcome::Paid(paid)) => {
-                let cost = purchase.challenge.invoice.amount().checked_add(paid.fee);
+                let cost = invoice.amount().checked_add(paid.fee);
                 self.shared.budget().resolve(hash, Some(cost.unwrap_or(l402::Msat::SUPPLY)));
                 let finished =
                     self.shared.wallet.finish(claim, hash, &paid, SystemTime::now()).await;
                 let receipt = finished.map_err(|source| Error::NotStored { hash, source })?;
-                self.recovered.insert(hash);
-                self.step(Step::Proven { receipt: &receipt });
+                self.recover(&receipt);
                 Ok(true)
             }
         }

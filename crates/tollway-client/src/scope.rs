@@ -5,11 +5,9 @@
 //! - A token is sent to the origin that issued it and to no other.
 //! - Caveats that cannot hold for the request (another path or method, expired, not yet valid) rule a
 //!   token out: it is not sent, and does not stand in the way of buying one.
-//! - A token *covers* a request that it was bought for (same method and path, whatever the query),
-//!   one that its `path_prefix` caveat names, and one whose challenge is for the same `services`.
-//! - Any other token of the origin is a *guess*: many servers sell one token for everything. At most
-//!   one guess is made for a request, the token whose path has most in common with it, and only in
-//!   place of asking with no token at all, so that a wrong guess costs nothing.
+//! - Otherwise a token fits a request more or less well: see [`Fit`]. The best one is sent first.
+//! - Of several tokens for the same `services`, the newest stands for all, but for a request that one
+//!   of the others was bought for.
 
 use std::time::SystemTime;
 
@@ -25,6 +23,21 @@ const VALID_UNTIL: &str = "_valid_until";
 /// Only the server knows from where our request comes.
 const CLIENT_IP: &str = "client_ip";
 
+/// How well a token that nothing rules out fits a request, the best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fit {
+    /// It is for the same origin, and many servers sell one token for everything. One guess is made
+    /// for a request, in place of asking with no token at all, so that a wrong one costs nothing.
+    Guess,
+    /// It names the services that the challenge is for.
+    Offered,
+    /// It names the path, by a `path_prefix`.
+    Named,
+    /// It was bought for this method and path, whatever the query. Where it was never honoured the
+    /// method is left out: what `GET` refuses is not bought once more by `POST`.
+    Exact,
+}
+
 /// The request at hand, as far as it decides which token to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
@@ -36,8 +49,55 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// How well the token fits; `None` when it is ruled out.
+    pub(crate) fn fit(&self, token: &Token) -> Option<Fit> {
+        let Token { purchase, standing, .. } = token;
+        if !self.may_open(purchase) {
+            return None;
+        }
+        let same_method = *standing != Standing::Honoured || purchase.method == *self.method;
+        Some(if same_method && purchase.path == self.path {
+            Fit::Exact
+        } else if self.is_named(purchase) {
+            Fit::Named
+        } else if self.is_offered(purchase) {
+            Fit::Offered
+        } else {
+            Fit::Guess
+        })
+    }
+
+    /// Whether a payment that was begun is for what is wanted here, so that its end must be known
+    /// before anything else is paid.
+    pub(crate) fn is_bought_by(&self, purchase: &Purchase) -> bool {
+        let by_caveats = || self.is_named(purchase) || self.is_offered(purchase);
+        purchase.path == self.path || self.may_open(purchase) && by_caveats()
+    }
+
+    /// Picks the token to send out of all there are for the origin, but for those that `spare`
+    /// excludes; `guess` allows one that merely might open the request.
+    pub(crate) fn pick<'t>(
+        &self,
+        tokens: &'t [Token],
+        spare: impl Fn(&Token) -> bool,
+        guess: bool,
+    ) -> Option<&'t Token> {
+        let ranked = tokens.iter().filter(|token| !spare(token)).filter_map(|token| {
+            let fit = self.fit(token)?;
+            let sent = match fit {
+                Fit::Exact | Fit::Named => true,
+                Fit::Offered => !is_superseded(token, tokens),
+                Fit::Guess => guess && !is_superseded(token, tokens),
+            };
+            let honoured = token.standing == Standing::Honoured;
+            let common = in_common(&token.purchase.path, self.path);
+            sent.then_some(((fit, common, honoured, token.paid_at), token))
+        });
+        ranked.max_by_key(|(rank, _)| *rank).map(|(_, token)| token)
+    }
+
     /// Whether nothing that can be read in the token rules this request out.
-    pub(crate) fn may_open(&self, purchase: &Purchase) -> bool {
+    fn may_open(&self, purchase: &Purchase) -> bool {
         let hash = purchase.hash();
         match purchase.challenge.token.macaroons() {
             Some(macaroons) => macaroons.iter().any(|macaroon| self.holds(macaroon, hash)),
@@ -45,46 +105,25 @@ impl Wanted<'_> {
         }
     }
 
-    /// Whether the token should open this request, not only might. Where it was never honoured at
-    /// all the method is left out: what is refused by `GET` is not bought once more by `POST`.
-    pub(crate) fn is_covered_by(&self, token: &Token) -> bool {
-        let purchase = &token.purchase;
-        let same_method = token.standing != Standing::Honoured || purchase.method == *self.method;
-        self.may_open(purchase)
-            && (same_method && purchase.path == self.path || self.names(purchase))
+    /// That the prefix is one of this path has been checked with the other caveats.
+    fn is_named(&self, purchase: &Purchase) -> bool {
+        !values(&purchase.challenge.token, PATH_PREFIX).is_empty() && self.may_open(purchase)
     }
 
-    /// Whether a payment that was begun is for what is wanted here, so that its end must be known
-    /// before anything else is paid.
-    pub(crate) fn is_bought_by(&self, purchase: &Purchase) -> bool {
-        purchase.path == self.path || self.may_open(purchase) && self.names(purchase)
-    }
-
-    /// Picks the token to send; `guess` also allows one that merely might open the request.
-    pub(crate) fn pick<'t>(&self, tokens: &'t [Token], guess: bool) -> Option<&'t Token> {
-        let usable = tokens.iter().filter(|token| self.may_open(&token.purchase));
-        let rank = |token: &&Token| {
-            let covers = self.is_covered_by(token);
-            let honoured = token.standing == Standing::Honoured;
-            (covers, in_common(&token.purchase.path, self.path), honoured, token.paid_at)
-        };
-        usable.filter(|token| guess || self.is_covered_by(token)).max_by_key(rank)
-    }
-
-    /// Whether the token's caveats name this request: by path, or by the services on offer.
-    fn names(&self, purchase: &Purchase) -> bool {
-        let token = &purchase.challenge.token;
-        // That the prefix is one of this path was checked with the other caveats.
-        !values(token, PATH_PREFIX).is_empty() || {
-            let services = values(token, SERVICES);
-            !services.is_empty()
-                && self.offered.is_some_and(|offered| values(offered, SERVICES) == services)
-        }
+    fn is_offered(&self, purchase: &Purchase) -> bool {
+        let services = values(&purchase.challenge.token, SERVICES);
+        let offered = self.offered.map(|offered| values(offered, SERVICES));
+        !services.is_empty() && offered == Some(services)
     }
 
     /// Whether all caveats hold for some service that the macaroon could be for.
     fn holds(&self, macaroon: &Macaroon, paid: PaymentHash) -> bool {
-        let caveats: Vec<_> = macaroon.caveats().flatten().filter_map(split).collect();
+        let caveats: Vec<_> = macaroon
+            .caveats()
+            .flatten()
+            .filter_map(split)
+            .filter(|(condition, _)| *condition != CLIENT_IP)
+            .collect();
         services(&caveats).iter().any(|service| {
             let facts = Facts {
                 service,
@@ -94,16 +133,20 @@ impl Wanted<'_> {
                 client_ip: None,
                 now: self.now,
             };
-            caveats.iter().filter(|(condition, _)| *condition != CLIENT_IP).all(
-                |(condition, value)| {
-                    CAVEATS
-                        .iter()
-                        .filter(|kind| kind.knows(condition) && kind.reads(condition, &facts))
-                        .all(|kind| kind.allows(value, &facts, paid))
-                },
-            )
+            caveats.iter().all(|(condition, value)| {
+                let mut kinds = CAVEATS.iter().filter(|kind| kind.reads(condition, &facts));
+                kinds.all(|kind| kind.allows(value, &facts, paid))
+            })
         })
     }
+}
+
+/// Whether a newer token is for the same services.
+fn is_superseded(token: &Token, tokens: &[Token]) -> bool {
+    let services = |token: &Token| values(&token.purchase.challenge.token, SERVICES);
+    let own = services(token);
+    let newer = |other: &&Token| (other.paid_at, other.hash()) > (token.paid_at, token.hash());
+    !own.is_empty() && tokens.iter().filter(newer).any(|other| services(other) == own)
 }
 
 /// The services that a macaroon names: in its last `services` caveat, which is the narrowest, or by
@@ -121,17 +164,14 @@ fn services<'a>(caveats: &[(&'a str, &'a str)]) -> Vec<&'a str> {
 /// The values of all caveats of one condition, in order.
 fn values(token: &l402::Token, condition: &str) -> Vec<String> {
     let macaroons = token.macaroons().unwrap_or_default();
-    macaroons
-        .iter()
-        .flat_map(Macaroon::caveats)
-        .flatten()
-        .filter_map(split)
-        .filter(|(name, _)| *name == condition)
-        .map(|(_, value)| value.to_owned())
-        .collect()
+    let caveats = macaroons.iter().flat_map(Macaroon::caveats).flatten().filter_map(split);
+    caveats.filter(|(name, _)| *name == condition).map(|(_, value)| value.to_owned()).collect()
 }
 
 /// How many leading segments two paths share.
 fn in_common(a: &str, b: &str) -> usize {
     a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b).count()
 }
+
+#[cfg(test)]
+mod tests;

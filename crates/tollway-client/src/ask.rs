@@ -1,0 +1,244 @@
+//! Asking: which token a request is sent with, and what is learned about the token from the answer.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use http::StatusCode;
+use l402::{Challenge, Offers, PaymentHash};
+
+use crate::client::Shared;
+use crate::error::{Error, RedirectError};
+use crate::observe::{Observer, Step};
+use crate::request::Request;
+use crate::response::{Payment, Response};
+use crate::scope::{Fit, Wanted};
+use crate::terms::Terms;
+use crate::wallet::{Receipt, Standing, Token};
+use crate::wire::Answer;
+
+/// The most tokens that are tried for one request.
+const MOST_TRIED: usize = 8;
+
+/// One request on its way.
+pub(crate) struct Call<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) request: &'a Request,
+    observer: &'a dyn Observer,
+    bill: Bill,
+    /// Tokens that were sent, by their payments.
+    tried: HashSet<PaymentHash>,
+    /// A token that was sent as a guess, and the status of the answer that refused it.
+    guessed: Option<(Token, StatusCode)>,
+    /// A token that was paid for, never honoured, and refused once more.
+    in_vain: Option<(Receipt, StatusCode)>,
+    /// Payments of earlier calls whose end this one learned.
+    recovered: HashSet<PaymentHash>,
+}
+
+/// Whether a bill is paid where one is presented.
+pub(crate) enum Bill {
+    Pay,
+    /// It is not, because a redirect led here.
+    Refuse(RedirectError),
+}
+
+/// What a server said to a request.
+pub(crate) enum Asked {
+    /// It answered it.
+    Answered(Box<Response>),
+    /// It wants money.
+    Wants(Offers),
+    /// Nothing was sent, for want of a token to send.
+    Nothing,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        shared: &'a Shared,
+        request: &'a Request,
+        observer: &'a dyn Observer,
+        bill: Bill,
+    ) -> Self {
+        Self {
+            shared,
+            request,
+            observer,
+            bill,
+            tried: HashSet::new(),
+            guessed: None,
+            in_vain: None,
+            recovered: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn step(&self, step: Step<'_>) {
+        tracing::debug!(step = step.name(), origin = %self.request.origin);
+        self.observer.step(&step);
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        self.request.terms.unwrap_or(self.shared.terms)
+    }
+
+    /// What is wanted, as far as it decides between tokens.
+    pub(crate) fn wanted<'c>(&'c self, challenge: Option<&'c Challenge>) -> Wanted<'c> {
+        Wanted {
+            method: &self.request.method,
+            path: self.request.path(),
+            offered: challenge.map(|challenge| &challenge.token),
+            now: SystemTime::now(),
+        }
+    }
+
+    /// Sends the request with the best token, and with the next one while they are refused; bare
+    /// when there is none.
+    pub(crate) async fn ask(&mut self) -> Result<Asked, Error> {
+        match self.ask_with_tokens(None).await? {
+            Asked::Nothing => self.ask_bare().await,
+            asked @ (Asked::Answered(_) | Asked::Wants(_)) => Ok(asked),
+        }
+    }
+
+    /// Under a challenge and with the claim: sends the request with tokens that should open the
+    /// door and were not yet tried, as those that another purchase has brought in the meantime.
+    pub(crate) async fn ask_again(&mut self, challenge: &Challenge) -> Result<Asked, Error> {
+        if let Some((token, status)) = self.guessed.take() {
+            self.refused(token, Some(challenge), status).await;
+        }
+        self.ask_with_tokens(Some(challenge)).await
+    }
+
+    /// Sends the request with no token.
+    pub(crate) async fn ask_bare(&mut self) -> Result<Asked, Error> {
+        let answer = self.send(None).await?;
+        if answer.status() != StatusCode::PAYMENT_REQUIRED {
+            return Ok(Asked::Answered(Box::new(self.answered(None, answer).await)));
+        }
+        Ok(Asked::Wants(Offers::read(&answer.into_headers().await)))
+    }
+
+    async fn ask_with_tokens(&mut self, challenge: Option<&Challenge>) -> Result<Asked, Error> {
+        let mut asked = Asked::Nothing;
+        while let Some(token) = self.find(challenge).await? {
+            let answer = self.send(Some(&token)).await?;
+            if !answer.refuses() {
+                let response = self.answered(Some(token), answer).await;
+                return Ok(Asked::Answered(Box::new(response)));
+            }
+            let status = answer.status();
+            self.refused(token, challenge, status).await;
+            if status == StatusCode::PAYMENT_REQUIRED {
+                asked = Asked::Wants(Offers::read(&answer.into_headers().await));
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The best token that was not yet tried.
+    async fn find(&mut self, challenge: Option<&Challenge>) -> Result<Option<Token>, Error> {
+        if !self.may_show_credentials() || self.tried.len() >= MOST_TRIED {
+            return Ok(None);
+        }
+        let tokens = self.shared.wallet.find(&self.request.origin).await?;
+        // Until its buyer has used a token once it is the buyer's: some open one door, one time.
+        // Whoever holds the claim is the buyer, or the buyer is gone.
+        let claimed = challenge.is_some();
+        let spare = |token: &Token| {
+            self.tried.contains(&token.hash()) || !claimed && token.standing == Standing::Fresh
+        };
+        let guess = self.tried.is_empty() && challenge.is_none();
+        let token = self.wanted(challenge).pick(&tokens, spare, guess).cloned();
+        self.tried.extend(token.as_ref().map(Token::hash));
+        Ok(token)
+    }
+
+    async fn send(&self, token: Option<&Token>) -> Result<Answer, Error> {
+        self.step(Step::Asking { token: token.map(Token::hash) });
+        let answer = self.shared.wire.send(self.request, token.map(Token::authorization)).await?;
+        self.step(Step::Answered { status: answer.status() });
+        Ok(answer)
+    }
+
+    /// The door is open, or it was never locked.
+    async fn answered(&self, token: Option<Token>, answer: Answer) -> Response {
+        let Some(mut token) = token else { return Response::new(answer, Payment::None) };
+        if token.standing != Standing::Honoured && is_honoured(answer.status()) {
+            token.standing = Standing::Honoured;
+            self.judge(token.hash(), token.standing).await;
+        }
+        let payment = match self.recovered.contains(&token.hash()) {
+            true => Payment::Recovered(token.receipt()),
+            false => Payment::Token(token.receipt()),
+        };
+        Response::new(answer, payment)
+    }
+
+    /// A token did not open the door. Where it should have, that is written down.
+    async fn refused(&mut self, token: Token, challenge: Option<&Challenge>, status: StatusCode) {
+        let fit = self.wanted(challenge).fit(&token);
+        let was_honoured = token.standing == Standing::Honoured;
+        let standing = match fit {
+            // That it opens another door than this shows nothing.
+            None => return,
+            Some(Fit::Offered | Fit::Guess) if was_honoured => return,
+            Some(Fit::Guess) => {
+                self.guessed = Some((token, status));
+                return;
+            }
+            Some(_) if was_honoured || self.request.buy_again => Standing::Quarantined,
+            Some(_) => Standing::InVain,
+        };
+        self.judge(token.hash(), standing).await;
+        let receipt = Receipt { standing, ..token.receipt() };
+        self.step(Step::Refused { receipt: &receipt, status });
+        if standing == Standing::InVain {
+            self.in_vain = Some((receipt, status));
+        }
+    }
+
+    /// An earlier call's payment has turned out to be made.
+    pub(crate) fn recover(&mut self, receipt: &Receipt) {
+        self.recovered.insert(receipt.hash);
+        self.step(Step::Proven { receipt });
+    }
+
+    /// Writes down what the server made of a token. Nothing depends on it: at worst a token that is
+    /// known to be refused is tried once more.
+    pub(crate) async fn judge(&self, hash: PaymentHash, standing: Standing) {
+        if let Err(error) = self.shared.wallet.judge(hash, standing).await {
+            tracing::warn!(%hash, standing = standing.name(), %error, "the wallet was not written");
+        }
+    }
+
+    fn may_show_credentials(&self) -> bool {
+        self.shared.allow_plain_http || self.request.origin.is_kept_private()
+    }
+
+    /// Whether a bill from here may be paid at all.
+    pub(crate) fn may_pay_here(&mut self) -> Result<(), Error> {
+        let origin = self.request.origin.clone();
+        match std::mem::replace(&mut self.bill, Bill::Pay) {
+            Bill::Refuse(why) => Err(Error::Redirect { origin, why, receipt: None }),
+            Bill::Pay if self.may_show_credentials() => Ok(()),
+            Bill::Pay => Err(Error::Insecure(origin)),
+        }
+    }
+
+    /// What was paid for, and is not honoured, is not paid for once more.
+    pub(crate) fn may_pay_again(&mut self) -> Result<(), Error> {
+        let Some((receipt, status)) = self.in_vain.take() else { return Ok(()) };
+        let learned_now = self.recovered.contains(&receipt.hash);
+        let receipt = Box::new(receipt);
+        Err(match learned_now {
+            true => Error::PaidInVain { receipt, status },
+            false => Error::StillRefused { receipt, status },
+        })
+    }
+}
+
+/// Whether a status shows that the door was open. A server that fails shows nothing, and a 401 or
+/// 403 may come from the door or from behind it.
+pub(crate) fn is_honoured(status: StatusCode) -> bool {
+    let unclear = [StatusCode::UNAUTHORIZED, StatusCode::PAYMENT_REQUIRED, StatusCode::FORBIDDEN];
+    !status.is_server_error() && !unclear.contains(&status)
+}
