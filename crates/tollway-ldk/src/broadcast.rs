@@ -28,7 +28,9 @@ impl BroadcasterInterface for Broadcaster {
     fn broadcast_transactions(&self, transactions: &[&Transaction]) {
         let package = transactions.iter().map(|tx| (*tx).clone()).collect();
         if self.0.send(package).is_err() {
-            tracing::warn!("a transaction was not sent: the node is stopping; it is sent again at the next start");
+            tracing::warn!(
+                "a transaction was not sent: the node is stopping; it is sent again at the next start"
+            );
         }
     }
 }
@@ -85,8 +87,7 @@ impl Feerates {
 
 impl FeeEstimator for Feerates {
     fn get_est_sat_per_1000_weight(&self, target: ConfirmationTarget) -> u32 {
-        let (soon, later) =
-            (self.soon.load(Ordering::Relaxed), self.later.load(Ordering::Relaxed));
+        let (soon, later) = (self.soon.load(Ordering::Relaxed), self.later.load(Ordering::Relaxed));
         match target {
             // An upper bound on what a peer may ask us to pay: far above what we would.
             ConfirmationTarget::MaximumFeeEstimate => soon.saturating_mul(10),
@@ -97,9 +98,7 @@ impl FeeEstimator for Feerates {
             // Anchors are bumped when it matters; the commitment itself must only be relayed.
             ConfirmationTarget::AnchorChannelFee
             | ConfirmationTarget::MinAllowedAnchorChannelRemoteFee
-            | ConfirmationTarget::MinAllowedNonAnchorChannelRemoteFee => {
-                FEERATE_FLOOR_SATS_PER_KW
-            }
+            | ConfirmationTarget::MinAllowedNonAnchorChannelRemoteFee => FEERATE_FLOOR_SATS_PER_KW,
         }
     }
 }

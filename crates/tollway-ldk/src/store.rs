@@ -64,6 +64,14 @@ pub enum StoreError {
     Schema(#[from] rusqlite_migration::Error),
 }
 
+/// A monitor as it was written, and the updates after it in order.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) name: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) updates: Vec<Vec<u8>>,
+}
+
 /// One write of a batch.
 #[derive(Debug)]
 pub(crate) enum Write {
@@ -154,16 +162,17 @@ impl Store {
         query.query_map([space, subspace], |row| row.get(0))?.collect()
     }
 
-    /// Every monitor that is not archived: its name, its body, and the updates after it in order.
-    pub(crate) fn monitors(&self) -> rusqlite::Result<Vec<(String, Vec<u8>, Vec<Vec<u8>>)>> {
+    /// Every monitor that is not archived.
+    pub(crate) fn monitors(&self) -> rusqlite::Result<Vec<Kept>> {
         let db = self.reader();
         let mut monitors = db.prepare("SELECT name, body FROM monitor")?;
-        let mut updates = db.prepare("SELECT body FROM monitor_update WHERE name = ? ORDER BY id")?;
+        let mut updates =
+            db.prepare("SELECT body FROM monitor_update WHERE name = ? ORDER BY id")?;
         let rows = monitors.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
         rows.map(|row| {
             let (name, body) = row?;
             let after = updates.query_map([&name], |row| row.get(0))?;
-            Ok((name, body, after.collect::<rusqlite::Result<_>>()?))
+            Ok(Kept { name, body, updates: after.collect::<rusqlite::Result<_>>()? })
         })
         .collect()
     }
@@ -224,9 +233,8 @@ fn put(db: &Connection, key: [&str; 3], value: &[u8]) -> rusqlite::Result<()> {
 }
 
 fn apply(tx: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
-    let run = |sql, values: &[&dyn rusqlite::ToSql]| {
-        tx.prepare_cached(sql)?.execute(values).map(drop)
-    };
+    let run =
+        |sql, values: &[&dyn rusqlite::ToSql]| tx.prepare_cached(sql)?.execute(values).map(drop);
     match write {
         Write::Monitor { name, body } => {
             run("INSERT OR REPLACE INTO monitor (name, body) VALUES (?, ?)", &[name, body])?;
@@ -339,10 +347,11 @@ mod tests {
         let update = |id| Write::Update { name: "m".into(), id, body: vec![id as u8] };
         let whole = |byte| Write::Monitor { name: "m".into(), body: vec![byte] };
         store.commit(&[whole(0), update(2), update(1), update(u64::MAX)], b"one").unwrap();
+        let kept = |body, updates| Kept { name: "m".to_owned(), body, updates };
         let after = vec![vec![1], vec![2], vec![255]];
-        assert_eq!(store.monitors().unwrap(), [("m".to_owned(), vec![0], after)]);
+        assert_eq!(store.monitors().unwrap(), [kept(vec![0], after)]);
         store.commit(&[whole(9)], b"two").unwrap();
-        assert_eq!(store.monitors().unwrap(), [("m".to_owned(), vec![9], vec![])]);
+        assert_eq!(store.monitors().unwrap(), [kept(vec![9], vec![])]);
         assert_eq!(store.get(["node", "", "manager"]).unwrap().unwrap(), b"two");
     }
 

@@ -45,11 +45,7 @@ async fn until<T>(what: impl Future<Output = T>) -> Result<T, DevnetError> {
 }
 
 /// Money for every node that has none, in one block.
-async fn fund(
-    chain: &Simulated,
-    nodes: &[DevnetNode],
-    capacity: Sat,
-) -> Result<(), DevnetError> {
+async fn fund(chain: &Simulated, nodes: &[DevnetNode], capacity: Sat) -> Result<(), DevnetError> {
     let channel = capacity.checked_add(FUNDING_FEE).unwrap_or(capacity);
     let mut outputs: Vec<(ScriptBuf, Sat)> = Vec::new();
     for DevnetNode { node, .. } in nodes {

@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use bitcoin::secp256k1::PublicKey;
 use l402::{Network, NodeError, NodeErrorKind};
@@ -16,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::DRIVER;
 use super::hints::Hints;
+use super::pace::{Pace, TICK};
 use super::waits::Waits;
 use crate::broadcast::Feerates;
 use crate::chain::ChainSource;
@@ -24,9 +24,6 @@ use crate::payments::Payments;
 use crate::persist::Queue;
 use crate::store::Store;
 use crate::types::{Bumper, Manager, Monitors, Peers, Sweeper};
-
-/// How often LDK's slow clocks tick: fee updates, pings, forgetting of finished payments.
-const TICK: Duration = Duration::from_secs(10);
 
 /// The parts of a running node.
 pub(crate) struct Core {
@@ -48,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) hints: Hints,
     /// Something has changed that may let a waiting payment go.
     pub(crate) changed: Notify,
+    pub(crate) pace: Pace,
     /// For the writer's thread, which starts tasks and is not in the runtime.
     pub(crate) runtime: Handle,
     pub(crate) tasks: TaskTracker,
@@ -114,22 +112,23 @@ impl Core {
 
     /// Runs until it is aborted.
     pub(crate) async fn beat(self: Arc<Self>) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tick.tick().await;
         loop {
             tokio::select! {
                 () = self.manager.get_event_or_persistence_needed_future() => {}
                 () = self.monitors.get_update_future() => {}
-                _ = tick.tick() => self.tick(),
+                () = tokio::time::sleep(TICK) => {}
             }
             self.step();
+            if self.pace.is_due(|| self.manager.list_channels()) {
+                self.tick();
+            }
             if self.manager.get_and_clear_needs_persistence() {
                 self.queue.manager_changed();
             }
         }
     }
 
+    /// Fee updates, pings, forgetting of finished payments.
     fn tick(&self) {
         self.manager.timer_tick_occurred();
         self.peers.timer_tick_occurred();

@@ -32,6 +32,7 @@ impl Core {
                 let fee = Msat::from_msat(fee_paid_msat.unwrap_or_default());
                 let preimage = Preimage::new(payment_preimage.0);
                 self.payments.note_sent(PaymentHash(payment_hash.0), Sent::Paid { preimage, fee });
+                self.pace.finished();
             }
             Event::PaymentFailed { payment_id, reason, .. } => {
                 self.came_back(PaymentHash(payment_id.0), reason);

@@ -78,7 +78,7 @@ impl EmbeddedNode {
         let raw = builder.build_raw().map_err(|e| failed(&e))?;
         let signature = core.keys.sign_invoice(&raw, Recipient::Node);
         let signed = raw.sign(|_| signature).map_err(|()| failed(&"the key did not sign"))?;
-        Invoice::parse(&signed.to_string()).map_err(|e| failed(&e))
+        Invoice::issued(&signed).map_err(|e| failed(&e))
     }
 }
 

@@ -7,6 +7,7 @@ mod hints;
 mod invoices;
 mod net;
 mod open;
+mod pace;
 mod pay;
 mod waits;
 mod writer;
@@ -261,8 +262,7 @@ impl EmbeddedNode {
     /// [`ChannelError::Refused`] in LDK's words: not connected, too small.
     pub fn open_channel(&self, peer: NodeId, amount: Sat, push: Msat) -> Result<(), ChannelError> {
         let id = PublicKey::from_slice(&peer.0).map_err(|_| ChannelError::BadNodeId(peer))?;
-        let opened =
-            self.core.manager.create_channel(id, amount.sat(), push.msat(), 0, None, None);
+        let opened = self.core.manager.create_channel(id, amount.sat(), push.msat(), 0, None, None);
         opened.map(drop).map_err(|error| ChannelError::Refused(format!("{error:?}")))?;
         self.core.peers.process_events();
         Ok(())

@@ -23,7 +23,8 @@ pub(super) async fn listen(core: Arc<Core>, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, from)) => match ready(stream) {
                 Ok(stream) => {
-                    let served = lightning_net_tokio::setup_inbound(Arc::clone(&core.peers), stream);
+                    let served =
+                        lightning_net_tokio::setup_inbound(Arc::clone(&core.peers), stream);
                     core.runtime.spawn(served);
                 }
                 Err(error) => tracing::debug!(%from, %error, "a connection was dropped"),

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bitcoin::{BlockHash, Transaction};
 use bitcoin::secp256k1::PublicKey;
+use bitcoin::{BlockHash, Transaction};
 use l402::Network;
-use lightning::chain::{BestBlock, ChannelMonitorUpdateStatus, Listen};
 use lightning::chain::channelmonitor::{ChannelMonitor, ChannelMonitorUpdate};
+use lightning::chain::{BestBlock, ChannelMonitorUpdateStatus, Listen};
 use lightning::events::bump_transaction::sync::WalletSync;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
 use lightning::ln::peer_handler::{IgnoringMessageHandler, MessageHandler};
@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use super::core::Core;
 use super::hints::Hints;
+use super::pace::Pace;
 use super::waits::Waits;
 use super::{Config, OpenNodeError};
 use crate::broadcast::{Broadcaster, Feerates};
@@ -40,7 +41,7 @@ use crate::log::Log;
 use crate::onchain::Wallet;
 use crate::payments::Payments;
 use crate::persist::Queue;
-use crate::store::Store;
+use crate::store::{Kept, Store};
 use crate::sync::catch_up;
 use crate::types::{Gossip, Graph, Manager, Monitors, Peers, Router, Sweeper};
 
@@ -157,6 +158,7 @@ impl Ground {
             waits: Waits::new(),
             hints: Hints::default(),
             changed: Notify::new(),
+            pace: Pace::new(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),
@@ -195,7 +197,7 @@ impl Ground {
     fn read_monitors(&self) -> Result<Vec<Read>, OpenNodeError> {
         let damaged = OpenNodeError::Damaged { what: "a channel's monitor" };
         let mut all = Vec::new();
-        for (name, body, updates) in self.store.monitors()? {
+        for Kept { name, body, updates } in self.store.monitors()? {
             let args = (&*self.keys, &*self.keys);
             let read = <(BlockHash, ChannelMonitor<InMemorySigner>)>::read(&mut &body[..], args);
             let Ok((_, monitor)) = read else { return Err(damaged) };

@@ -10,9 +10,7 @@ use l402::{
     Why,
 };
 use lightning::events::PaymentFailureReason;
-use lightning::ln::channelmanager::{
-    Bolt11PaymentError, PaymentId, Retry, RetryableSendFailure,
-};
+use lightning::ln::channelmanager::{Bolt11PaymentError, PaymentId, Retry, RetryableSendFailure};
 use lightning::routing::router::RouteParametersConfig;
 use tokio::sync::oneshot;
 use tokio::time::Instant;

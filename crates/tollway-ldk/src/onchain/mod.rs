@@ -101,7 +101,8 @@ impl Wallet {
                 .map_err(|e| damaged(&e))?
                 .ok_or_else(|| damaged(&"it is empty"))?,
         };
-        let wallet = Self { bdk: Mutex::new(Kept { bdk, next_change, reserved: HashSet::new() }), store };
+        let wallet =
+            Self { bdk: Mutex::new(Kept { bdk, next_change, reserved: HashSet::new() }), store };
         wallet.keep(&mut wallet.lock())?;
         Ok(wallet)
     }
@@ -164,10 +165,8 @@ impl Wallet {
         amount: Sat,
         feerate: FeeRate,
     ) -> Result<Transaction, WalletError> {
-        let short = |why: &dyn fmt::Display| WalletError::Funds {
-            wanted: amount,
-            why: why.to_string(),
-        };
+        let short =
+            |why: &dyn fmt::Display| WalletError::Funds { wanted: amount, why: why.to_string() };
         let mut kept = self.lock();
         let reserved = kept.reserved.iter().copied().collect();
         let mut builder = kept.bdk.build_tx();

@@ -275,7 +275,7 @@ fn a_higher_fee_replaces_a_transaction_and_its_children() {
     assert!(matches!(cheap, Refusal::ReplacementFee { fee: 1000, .. }), "{cheap}");
     let dear = owner.spend(&coin, 2000);
     chain.submit(&dear).unwrap();
-    assert_eq!(chain.mempool(), [dear.clone()]);
+    assert_eq!(chain.mempool(), std::slice::from_ref(&dear));
     assert!(matches!(chain.submit(&child), Err(Refusal::MissingOrSpent { .. })));
 
     let mut both = unsigned(&coin, &owner.script(), 90_000);

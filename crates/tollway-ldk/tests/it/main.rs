@@ -1,6 +1,6 @@
 //! The embedded node and its private network, from outside.
 
-#![allow(missing_docs, reason = "tests are read, not called")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests are read, not called")]
 
 mod chain;
 mod pay;

@@ -113,7 +113,8 @@ fn input(input: &TxIn, coinbase: bool) -> Value {
 }
 
 fn script(script: &Script) -> Value {
-    let kinds: [(fn(&Script) -> bool, &str); 6] = [
+    type Test = fn(&Script) -> bool;
+    let kinds: [(Test, &str); 6] = [
         (Script::is_p2wpkh, "witness_v0_keyhash"),
         (Script::is_p2wsh, "witness_v0_scripthash"),
         (Script::is_p2tr, "witness_v1_taproot"),

@@ -17,7 +17,10 @@ use crate::chain::simulated::ledger::Ledger;
 type Answer = Result<Value, Fault>;
 
 /// Methods that look at one moment of the chain.
-const READS: &[(&str, fn(&Ledger, &Params<'_>) -> Answer)] = &[
+type Read = fn(&Ledger, &Params<'_>) -> Answer;
+type Write = fn(&Simulated, &Params<'_>) -> Answer;
+
+const READS: &[(&str, Read)] = &[
     ("estimatesmartfee", estimate_smart_fee),
     ("getbestblockhash", |ledger, _| Ok(json!(ledger.blocks.tip().hash))),
     ("getblock", get_block),
@@ -42,7 +45,7 @@ const READS: &[(&str, fn(&Ledger, &Params<'_>) -> Answer)] = &[
 
 /// Methods that change the chain. `sendtoaddress` is the faucet under the name that bitcoind's
 /// wallet gives it; `reorg` is ours: how many blocks to leave behind, how many to mine instead.
-const WRITES: &[(&str, fn(&Simulated, &Params<'_>) -> Answer)] = &[
+const WRITES: &[(&str, Write)] = &[
     ("generatetoaddress", |chain, params| {
         Ok(json!(chain.mine_to(params.height(0)?, &params.script(1)?)?))
     }),
