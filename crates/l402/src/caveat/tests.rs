@@ -101,6 +101,15 @@ fn a_later_caveat_may_only_narrow() {
     }
 }
 
+/// Found by the fuzzer: it is a number, and no time.
+#[test]
+fn an_expiry_beyond_all_clocks_is_narrowed_by_nothing() {
+    let kind = CAVEATS.iter().find(|kind| kind.knows("weather_valid_until")).unwrap();
+    let beyond = u64::MAX.to_string();
+    assert!(!kind.allows(&beyond, &facts(), PAID.hash()));
+    assert!(!kind.narrows(&beyond, "1001"));
+}
+
 #[test]
 fn what_nobody_knows_is_skipped_unless_the_caller_is_strict() {
     for caveat in ["monthly_volume_sats=5", "no condition", "=x"] {

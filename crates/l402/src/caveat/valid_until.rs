@@ -1,6 +1,6 @@
 //! `<service>_valid_until=unix seconds`: until when a token opens one service.
 
-use super::{Caveat, Facts, decimal, unix_time};
+use super::{Caveat, Facts, unix_time};
 use crate::hash::PaymentHash;
 
 const SUFFIX: &str = "_valid_until";
@@ -27,6 +27,7 @@ impl Caveat for ValidUntil {
     }
 
     fn narrows(&self, previous: &str, next: &str) -> bool {
-        matches!((decimal(previous), decimal(next)), (Some(before), Some(after)) if after <= before)
+        // As times, not as numbers: a number beyond all clocks allows nothing, whatever follows it.
+        matches!((unix_time(previous), unix_time(next)), (Some(before), Some(after)) if after <= before)
     }
 }

@@ -3,6 +3,7 @@
 
 mod clients;
 mod flow;
+mod fuzz;
 mod golden;
 mod hostile;
 mod support;
