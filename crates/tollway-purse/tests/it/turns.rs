@@ -15,6 +15,7 @@ use testkit::{Act, FakeNetwork};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::running::{Running, invoice, pay_request, post};
 
@@ -127,7 +128,8 @@ async fn orders_and_questions_need_a_connection_of_their_own() {
         let first = "GET /v1/info HTTP/1.1\r\nhost: x\r\n\r\n";
         stream.write_all(format!("{first}{second}").as_bytes()).await.unwrap();
         let mut answers = String::new();
-        stream.read_to_string(&mut answers).await.unwrap();
+        let closed = timeout(Duration::from_secs(20), stream.read_to_string(&mut answers));
+        closed.await.expect("nothing more can be done here, so it is closed").unwrap();
         assert!(answers.starts_with("HTTP/1.1 200"), "{answers}");
         assert!(answers.contains("HTTP/1.1 409"), "{answers}");
         assert!(answers.contains("open a connection for it"), "{answers}");
