@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::response::{Payment, Response};
 use crate::scope::{Fit, Wanted};
 use crate::terms::Terms;
-use crate::wallet::{Receipt, Standing, Token};
+use crate::wallet::{Claim, Receipt, Standing, Token};
 use crate::wire::Answer;
 
 /// The most tokens that are tried for one request.
@@ -93,19 +93,23 @@ impl<'a> Call<'a> {
     /// Sends the request with the best token, and with the next one while they are refused; bare
     /// when there is none.
     pub(crate) async fn ask(&mut self) -> Result<Asked, Error> {
-        match self.ask_with_tokens(None).await? {
+        match self.ask_with_tokens(None, None).await? {
             Asked::Nothing => self.ask_bare().await,
             asked @ (Asked::Answered(_) | Asked::Wants(_)) => Ok(asked),
         }
     }
 
-    /// Under a challenge and with the claim: sends the request with tokens that should open the
-    /// door and were not yet tried, as those that another purchase has brought in the meantime.
-    pub(crate) async fn ask_again(&mut self, challenge: &Challenge) -> Result<Asked, Error> {
+    /// Under a challenge: sends the request with tokens that should open the door and were not yet
+    /// tried, as those that another purchase has brought in the meantime.
+    pub(crate) async fn ask_again(
+        &mut self,
+        challenge: &Challenge,
+        claim: Option<&Claim>,
+    ) -> Result<Asked, Error> {
         if let Some((token, status)) = self.guessed.take() {
             self.refused(token, Some(challenge), status).await;
         }
-        self.ask_with_tokens(Some(challenge)).await
+        self.ask_with_tokens(Some(challenge), claim).await
     }
 
     /// Sends the request with no token.
@@ -117,9 +121,13 @@ impl<'a> Call<'a> {
         Ok(Asked::Wants(Offers::read(&answer.into_headers().await)))
     }
 
-    async fn ask_with_tokens(&mut self, challenge: Option<&Challenge>) -> Result<Asked, Error> {
+    async fn ask_with_tokens(
+        &mut self,
+        challenge: Option<&Challenge>,
+        claim: Option<&Claim>,
+    ) -> Result<Asked, Error> {
         let mut asked = Asked::Nothing;
-        while let Some(token) = self.find(challenge).await? {
+        while let Some(token) = self.find(challenge, claim).await? {
             let answer = self.send(Some(&token)).await?;
             if !answer.refuses() {
                 let response = self.answered(Some(token), answer).await;
@@ -135,16 +143,20 @@ impl<'a> Call<'a> {
     }
 
     /// The best token that was not yet tried.
-    async fn find(&mut self, challenge: Option<&Challenge>) -> Result<Option<Token>, Error> {
+    async fn find(
+        &mut self,
+        challenge: Option<&Challenge>,
+        claim: Option<&Claim>,
+    ) -> Result<Option<Token>, Error> {
         if !self.may_show_credentials() || self.tried.len() >= MOST_TRIED {
             return Ok(None);
         }
         let tokens = self.shared.wallet.find(&self.request.origin).await?;
         // Until its buyer has used a token once it is the buyer's: some open one door, one time.
         // Whoever holds the claim is the buyer, or the buyer is gone.
-        let claimed = challenge.is_some();
         let spare = |token: &Token| {
-            self.tried.contains(&token.hash()) || !claimed && token.standing == Standing::Fresh
+            let buyers = claim.is_none() && token.standing == Standing::Fresh;
+            buyers || self.tried.contains(&token.hash())
         };
         let guess = self.tried.is_empty() && challenge.is_none();
         let token = self.wanted(challenge).pick(&tokens, spare, guess).cloned();

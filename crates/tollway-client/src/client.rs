@@ -12,7 +12,8 @@ use tokio::sync::OnceCell;
 use crate::error::Error;
 use crate::observe::{Observer, Unobserved};
 use crate::payer::{PayerSource, Ready};
-use crate::redirect;
+use crate::quote::Quote;
+use crate::redirect::{self, Errand};
 use crate::request::Request;
 use crate::response::Response;
 use crate::terms::Terms;
@@ -79,9 +80,32 @@ impl Client {
         request: &Request,
         observer: &dyn Observer,
     ) -> Result<Response, Error> {
+        match self.run(request, observer, Errand::Fetch).await? {
+            Quote::Answered(response) => Ok(*response),
+            Quote::Price(_) => unreachable!("a fetch ends with a response"),
+        }
+    }
+
+    /// Sends a request, and where payment is asked says what would be paid instead of paying it. The
+    /// request is sent as it is: what is free, or opened by a token in the wallet, is done.
+    ///
+    /// The node is not opened, and needs not be there.
+    ///
+    /// # Errors
+    /// As [`Client::fetch`]: what the terms or the budget do not allow is an error here too.
+    pub async fn quote(&self, request: &Request) -> Result<Quote, Error> {
+        self.run(request, &Unobserved, Errand::Quote).await
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        observer: &dyn Observer,
+        errand: Errand,
+    ) -> Result<Quote, Error> {
         request.check()?;
         // The future holds a whole conversation: on the heap it does not weigh on the caller's.
-        Box::pin(redirect::follow(&self.shared, request, observer)).await
+        Box::pin(redirect::follow(&self.shared, request, observer, errand)).await
     }
 
     /// The same client with another wallet: its own tokens and its own turn to buy, over the same

@@ -40,7 +40,7 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
     // this wallet.
     let claim = call.claim().await?;
     let unpaid = call.resume(&claim, &*payer, &challenge).await?;
-    let challenge = match call.ask_again(&challenge).await? {
+    let challenge = match call.ask_again(&challenge, Some(&claim)).await? {
         Asked::Answered(response) => return Ok(call.done(*response)),
         Asked::Wants(offers) if unpaid.is_none() => call.choose(&terms, offers)?,
         Asked::Wants(_) | Asked::Nothing => challenge,

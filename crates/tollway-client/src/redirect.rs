@@ -12,29 +12,45 @@ use crate::client::Shared;
 use crate::error::{Error, MoneyMoved, RedirectError};
 use crate::fetch::fetch;
 use crate::observe::Observer;
+use crate::quote::{Quote, quote};
 use crate::request::{Body, Request};
 use crate::response::{Payment, Response};
 use crate::wallet::Receipt;
+
+/// What is to be done where payment is asked.
+#[derive(Clone, Copy)]
+pub(crate) enum Errand {
+    /// Pay, so that there is a response.
+    Fetch,
+    /// Find out what it costs.
+    Quote,
+}
 
 /// Sends a request, and follows as many redirects as it allows.
 pub(crate) async fn follow(
     shared: &Shared,
     request: &Request,
     observer: &dyn Observer,
-) -> Result<Response, Error> {
+    errand: Errand,
+) -> Result<Quote, Error> {
     let mut hop = request.clone();
     let mut paid: Option<Payment> = None;
     for left in (0..=request.redirects).rev() {
         let call = Call::new(shared, &hop, observer, bill(request, &hop, paid.as_ref()));
-        let response = match fetch(call).await {
-            Ok(response) => response,
+        let ended = match errand {
+            Errand::Fetch => fetch(call).await.map(|response| Quote::Answered(Box::new(response))),
+            Errand::Quote => quote(call).await,
+        };
+        let response = match ended {
+            Ok(Quote::Answered(response)) => response,
+            Ok(price @ Quote::Price(_)) => return Ok(price),
             Err(error) => return Err(after(error, &hop, paid)),
         };
         if matches!(response.payment(), Payment::Bought(_) | Payment::Recovered(_)) {
             paid = Some(response.payment().clone());
         }
         if request.redirects == 0 || !is_redirect(response.status()) {
-            return Ok(response.paid_by(paid));
+            return Ok(Quote::Answered(Box::new(response.paid_by(paid))));
         }
         hop = match next(&hop, &response) {
             Ok(next) if left > 0 => next,

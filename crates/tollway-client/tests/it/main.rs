@@ -3,5 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod buying;
+mod child;
+mod crash;
+mod ending;
+mod refusing;
+mod reuse;
 mod seller;
+mod together;
 mod wallet;

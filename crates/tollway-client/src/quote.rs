@@ -1,0 +1,90 @@
+//! What a request would cost, found out by doing everything up to the payment: nothing is claimed,
+//! set aside, begun or paid.
+
+use std::time::SystemTime;
+
+use l402::flow::Asking;
+use l402::{Challenge, Msat, Network, NodeId, PaymentHash};
+
+use crate::ask::{Asked, Call};
+use crate::error::Error;
+use crate::response::Response;
+
+/// What a request leads to.
+#[derive(Debug)]
+pub enum Quote {
+    /// It was answered: nothing is asked for it, or a token in the wallet opens it.
+    Answered(Box<Response>),
+    /// It would be paid for.
+    Price(Box<Price>),
+}
+
+/// What would be paid. The server's offer stands until its invoice expires; asking again brings
+/// another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// What the invoice asks for, in millisatoshi.
+    pub amount: Msat,
+    /// The most that routing may cost on top, by the terms, in millisatoshi.
+    pub max_fee: Msat,
+    /// Which payment it would be.
+    pub hash: PaymentHash,
+    /// Who would be paid.
+    pub payee: NodeId,
+    /// On which network.
+    pub network: Network,
+    /// What the seller says it is for. Hostile text: escape it before a terminal sees it.
+    pub description: Option<String>,
+    /// The scheme in which it is asked for.
+    pub scheme: &'static str,
+    /// From when on the invoice can no longer be paid; `None` when that is beyond all clocks.
+    pub expires_at: Option<SystemTime>,
+    /// Whether the token shows that it is for this invoice.
+    pub bound: bool,
+    /// A payment for the same thing that was begun earlier and whose end is not known: the node
+    /// would be asked about it first, and perhaps nothing more would be paid.
+    pub earlier: Option<PaymentHash>,
+}
+
+/// Sends the request, and says what would be paid for it.
+pub(crate) async fn quote(mut call: Call<'_>) -> Result<Quote, Error> {
+    let offers = match call.ask().await? {
+        Asked::Answered(response) => return Ok(Quote::Answered(Box::new(call.done(*response)))),
+        Asked::Wants(offers) => offers,
+        Asked::Nothing => unreachable!("without a token, the bare request is sent"),
+    };
+    call.may_pay_here()?;
+    // The node is not opened for a quote. Where it is not open, its network is taken to be that of
+    // the offers.
+    let node = call.shared.open_payer().map(|payer| payer.network());
+    let offered = offers.challenges.first().map(|challenge| challenge.invoice.network());
+    let terms = call.terms().on(node.or(offered).unwrap_or(Network::Mainnet));
+    let challenge = call.choose(&terms, offers)?;
+    match call.ask_again(&challenge, None).await? {
+        Asked::Answered(response) => return Ok(Quote::Answered(Box::new(call.done(*response)))),
+        Asked::Wants(_) | Asked::Nothing => call.may_pay_again()?,
+    }
+    let begun = call.shared.wallet.pending(Some(&call.request.origin)).await?;
+    let wanted = call.wanted(Some(&challenge));
+    let earlier = begun.iter().find(|purchase| wanted.is_bought_by(purchase));
+    let price = price(&challenge, terms.max_fee, earlier.map(|purchase| purchase.hash()));
+    let mut budget = call.shared.budget();
+    Asking { terms }.pay(challenge, &mut budget)?.abandon(&mut budget);
+    Ok(Quote::Price(Box::new(price)))
+}
+
+fn price(challenge: &Challenge, max_fee: Msat, earlier: Option<PaymentHash>) -> Price {
+    let invoice = &challenge.invoice;
+    Price {
+        amount: invoice.amount(),
+        max_fee,
+        hash: invoice.payment_hash(),
+        payee: invoice.payee(),
+        network: invoice.network(),
+        description: invoice.description(),
+        scheme: challenge.scheme.name(),
+        expires_at: invoice.expires_at(),
+        bound: challenge.bound,
+        earlier,
+    }
+}

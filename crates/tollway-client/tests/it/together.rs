@@ -1,0 +1,117 @@
+//! Several calls at once, with one wallet.
+
+use std::sync::Arc;
+
+use testkit::{Act, FakeNetwork};
+use tokio::task::JoinSet;
+use tollway_client::{Client, MemoryWallet, Payment, SqliteWallet, Step};
+
+use crate::buying::{client, get, sat, terms};
+use crate::seller::{Door, Rules, Seller};
+
+fn is_bought(payment: &Payment) -> bool {
+    matches!(payment, Payment::Bought(_))
+}
+
+#[tokio::test]
+async fn many_calls_for_one_thing_buy_it_once() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let client = client(&buyer);
+    let mut calls = JoinSet::new();
+    for n in 0..16 {
+        let (client, request) = (client.clone(), get(&seller.url(&format!("/weather/{n}"))));
+        calls.spawn(async move { client.fetch(&request).await.unwrap().payment().clone() });
+    }
+    let payments = calls.join_all().await;
+    assert_eq!(payments.iter().filter(|payment| is_bought(payment)).count(), 1);
+    assert_eq!(node.received_total(), sat(10));
+}
+
+/// Where one token opens one door, every call buys its own, and no call uses another's.
+#[tokio::test]
+async fn many_calls_for_single_uses_each_get_what_they_paid_for() {
+    let (buyer, node) = FakeNetwork::pair();
+    let rules = Rules { door: Door::Once, ..Rules::default() };
+    let seller = Seller::start(&node, rules).await;
+    let client = client(&buyer);
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let (client, request) = (client.clone(), get(&seller.url("/weather")));
+        calls.spawn(async move { client.fetch(&request).await.unwrap().payment().clone() });
+    }
+    let payments = calls.join_all().await;
+    assert!(payments.iter().all(is_bought), "{payments:?}");
+    assert_eq!(node.received().len(), 8);
+}
+
+#[tokio::test]
+async fn two_clients_on_one_wallet_file_buy_once() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let slow = buyer.next(Act::SlowReply);
+    let mut calls = Vec::new();
+    let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..2 {
+        let wallet = SqliteWallet::open(folder.path().join("wallet.db")).await.unwrap();
+        let client = Client::builder(Arc::new(wallet), terms()).payer(buyer.payer());
+        let (client, request) = (client.build().unwrap(), get(&seller.url("/weather")));
+        let waits = waits.clone();
+        calls.push(tokio::spawn(async move {
+            let watch = |step: &Step<'_>| {
+                if step.name() == "waiting" {
+                    waits.send(()).unwrap();
+                }
+            };
+            client.fetch_observed(&request, &watch).await.unwrap().payment().clone()
+        }));
+    }
+    waiting.recv().await.unwrap();
+    slow.arrived().await;
+    slow.proceed();
+    let mut bought = 0;
+    for call in calls {
+        bought += usize::from(is_bought(&call.await.unwrap()));
+    }
+    assert_eq!((bought, node.received_total()), (1, sat(10)));
+}
+
+/// A call that is dropped in the middle of a payment leaves it to the next one.
+#[tokio::test]
+async fn a_dropped_call_leaves_its_payment_to_the_next() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let client = client(&buyer);
+    let request = get(&seller.url("/weather"));
+    let late = buyer.next(Act::PayLate);
+
+    let (dropped, asked) = (client.clone(), request.clone());
+    let dropped = tokio::spawn(async move { dropped.fetch(&asked).await.map(drop) });
+    let hash = late.arrived().await;
+    dropped.abort();
+    assert!(dropped.await.unwrap_err().is_cancelled());
+    assert_eq!(client.held(), sat(20));
+    late.proceed();
+    let response = client.fetch(&request).await.unwrap();
+    assert!(matches!(response.payment(), Payment::Recovered(receipt) if receipt.hash == hash));
+    assert_eq!(node.received_total(), sat(10));
+}
+
+#[tokio::test]
+async fn different_wallets_do_not_wait_for_one_another() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let first = client(&buyer);
+    let second = first.with_wallet(Arc::new(MemoryWallet::new()));
+    let late = buyer.next(Act::PayLate);
+    let request = get(&seller.url("/weather"));
+    let asked = request.clone();
+    let waiting = tokio::spawn(async move { first.fetch(&asked).await.map(drop) });
+    late.arrived().await;
+    second.fetch(&request).await.unwrap();
+    assert!(!waiting.is_finished());
+    late.proceed();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(node.received().len(), 2);
+}
