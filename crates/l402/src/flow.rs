@@ -227,6 +227,12 @@ impl Paying {
         budget.release(self.hold);
     }
 
+    /// Nobody listens for the node's answer any more, which may or may not have been asked for: the
+    /// hold stays, in doubt, until [`Budget::resolve`].
+    pub fn lost(self, budget: &mut Budget) {
+        budget.doubt(self.challenge.invoice.payment_hash(), self.hold);
+    }
+
     /// Reads the node's answer, and settles the hold accordingly.
     ///
     /// # Errors

@@ -10,11 +10,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use l402::flow::{Asking, FlowError, Paying, Proving};
+use l402::flow::{FlowError, Proving};
 use l402::{Challenge, NodeError, NodeErrorKind, Offers, Paid, PayError, Payer, PaymentHash, flow};
 
 use crate::ask::{Asked, Call, is_honoured};
 use crate::error::Error;
+use crate::held::Held;
 use crate::observe::Step;
 use crate::response::{Payment, Response};
 use crate::wallet::{Claim, Purchase, Receipt, Standing};
@@ -57,9 +58,9 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
         },
     };
 
-    let paying = call.hold(terms, challenge)?;
-    let paying = call.begin(&claim, paying).await?;
-    let proving = call.pay(&claim, &*payer, paying).await?;
+    let held = call.hold(terms, challenge)?;
+    let held = call.begin(&claim, held).await?;
+    let proving = call.pay(&claim, &*payer, held).await?;
     let receipt = call.prove(&claim, &proving).await?;
     let answer = match call.shared.wire.send(call.request, Some(proving.authorization())).await {
         Ok(answer) => answer,
@@ -87,29 +88,29 @@ impl Call<'_> {
     }
 
     /// Sets the money aside.
-    fn hold(&self, terms: flow::Terms, challenge: Challenge) -> Result<Paying, Error> {
-        let paying = Asking { terms }.pay(challenge, &mut self.shared.budget())?;
-        let amount = paying.challenge().invoice.amount();
+    fn hold(&self, terms: flow::Terms, challenge: Challenge) -> Result<Held<'_>, Error> {
+        let held = Held::new(self.shared, terms, challenge)?;
+        let amount = held.challenge().invoice.amount();
         let amount = amount.checked_add(terms.max_fee).expect("the hold is that sum");
         self.step(Step::Held { amount });
-        Ok(paying)
+        Ok(held)
     }
 
     /// Writes down what is about to be paid for.
-    async fn begin(&self, claim: &Claim, paying: Paying) -> Result<Paying, Error> {
+    async fn begin<'h>(&self, claim: &Claim, held: Held<'h>) -> Result<Held<'h>, Error> {
         let purchase = Purchase {
             origin: self.request.origin.clone(),
             method: self.request.method.clone(),
             path: self.request.path().to_owned(),
-            challenge: paying.challenge().clone(),
+            challenge: held.challenge().clone(),
             begun_at: SystemTime::now(),
         };
         if let Err(error) = self.shared.wallet.begin(claim, &purchase).await {
-            paying.abandon(&mut self.shared.budget());
+            held.abandon();
             return Err(error.into());
         }
         self.step(Step::Begun { hash: purchase.hash() });
-        Ok(paying)
+        Ok(held)
     }
 
     /// Pays, and settles the hold by the node's word.
@@ -117,18 +118,16 @@ impl Call<'_> {
         &self,
         claim: &Claim,
         payer: &dyn Payer,
-        paying: Paying,
+        held: Held<'_>,
     ) -> Result<Proving, Error> {
-        let hash = paying.challenge().invoice.payment_hash();
-        let order = paying.order();
-        let limit = order.patience.saturating_add(GRACE);
+        let hash = held.challenge().invoice.payment_hash();
+        let limit = held.order().patience.saturating_add(GRACE);
         self.step(Step::Paying { hash });
 
-        let result = tokio::time::timeout(limit, payer.pay(order)).await;
+        let result = tokio::time::timeout(limit, payer.pay(held.order())).await;
 
         let result = result.unwrap_or_else(|_| Err(PayError::Unknown { hash, source: no_word() }));
-        let settled = paying.settled(result, &mut self.shared.budget());
-        match settled {
+        match held.settled(result) {
             Ok(proving) => {
                 self.step(Step::Paid { hash, fee: proving.fee() });
                 Ok(proving)

@@ -49,6 +49,7 @@ mod ask;
 mod client;
 mod error;
 mod fetch;
+mod held;
 mod observe;
 mod origin;
 mod payer;

@@ -3,11 +3,11 @@
 
 use std::time::SystemTime;
 
-use l402::flow::Asking;
 use l402::{Challenge, Msat, Network, NodeId, PaymentHash};
 
 use crate::ask::{Asked, Call};
 use crate::error::Error;
+use crate::held::Held;
 use crate::response::Response;
 
 /// What a request leads to.
@@ -68,8 +68,7 @@ pub(crate) async fn quote(mut call: Call<'_>) -> Result<Quote, Error> {
     let wanted = call.wanted(Some(&challenge));
     let earlier = begun.iter().find(|purchase| wanted.is_bought_by(purchase));
     let price = price(&challenge, terms.max_fee, earlier.map(|purchase| purchase.hash()));
-    let mut budget = call.shared.budget();
-    Asking { terms }.pay(challenge, &mut budget)?.abandon(&mut budget);
+    Held::new(call.shared, terms, challenge)?.abandon();
     Ok(Quote::Price(Box::new(price)))
 }
 

@@ -106,7 +106,7 @@ async fn an_invoice_of_another_network_is_not_paid() {
 async fn a_swapped_invoice_is_not_paid() {
     let (buyer, victim) = FakeNetwork::pair();
     let bill = victim.invoice(sat(1), "somebody else's", HOUR).await.unwrap();
-    let rules = Rules { offer: Offer::Invoice(bill), ..Rules::default() };
+    let rules = Rules { offer: Offer::Invoice(Box::new(bill)), ..Rules::default() };
     let error = refused(&buyer, rules, terms()).await;
     let swapped = matches!(not_taken(&error), NotTaken::Refused(Refused::Swapped { .. }));
     assert!(swapped, "{error:?}");

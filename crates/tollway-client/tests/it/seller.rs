@@ -57,7 +57,7 @@ pub(crate) enum Offer {
     /// As it should be, in the scheme of that name or in all.
     Honest(Option<&'static str>),
     /// With somebody else's invoice.
-    Invoice(Invoice),
+    Invoice(Box<Invoice>),
     /// In these lines.
     Lines(Vec<String>),
     /// The same offer each time.

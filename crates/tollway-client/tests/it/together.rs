@@ -95,6 +95,7 @@ async fn a_dropped_call_leaves_its_payment_to_the_next() {
     late.proceed();
     let response = client.fetch(&request).await.unwrap();
     assert!(matches!(response.payment(), Payment::Recovered(receipt) if receipt.hash == hash));
+    assert_eq!((client.held(), client.spent()), (sat(0), sat(10)));
     assert_eq!(node.received_total(), sat(10));
 }
 
