@@ -71,7 +71,7 @@ impl Gateway {
 
     /// Serves HTTP/1.1 and HTTP/2 (with prior knowledge) until `stop` is ready. Then it takes no new
     /// connections, tells the ones it has to close, and waits for what is in flight, but not longer
-    /// than the configuration's `stop_timeout`.
+    /// than the configuration's `stop_timeout`. Dropping the future cuts everything off at once.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Stopped {
         serve::serve(self, listener, stop).await
     }

@@ -165,11 +165,11 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &str)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        };
         let mut map = HeaderMap::new();
-        pairs.iter().map(pair).for_each(|(name, value)| drop(map.append(name, value)));
+        for (name, value) in pairs {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_str(value));
+            map.append(name, value.unwrap());
+        }
         map
     }
 

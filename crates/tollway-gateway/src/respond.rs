@@ -140,11 +140,11 @@ fn answer(ended: &Ended) -> Answer {
             "payment cannot be asked for at the moment; nothing is owed",
         )),
         Ended::Upstream(why) => {
-            let (status, grpc) = match why.is_timeout() {
-                true => (StatusCode::GATEWAY_TIMEOUT, 4),
-                false => (StatusCode::BAD_GATEWAY, 14),
+            let (status, grpc, error) = match why.is_timeout() {
+                true => (StatusCode::GATEWAY_TIMEOUT, 4, "gateway timeout"),
+                false => (StatusCode::BAD_GATEWAY, 14, "bad gateway"),
             };
-            plain(status, grpc, "bad gateway", &why.to_string())
+            plain(status, grpc, error, &why.to_string())
         }
     }
 }

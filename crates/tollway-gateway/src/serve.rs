@@ -54,13 +54,13 @@ pub struct Stopped {
 pub(crate) struct Connection {
     client: IpAddr,
     client_text: HeaderValue,
-    stage: watch::Receiver<Stage>,
+    stage: watch::Sender<Stage>,
     /// Whether a request has come on it yet.
     used: AtomicBool,
 }
 
 impl Connection {
-    fn new(peer: SocketAddr, stage: watch::Receiver<Stage>) -> Self {
+    fn new(peer: SocketAddr, stage: watch::Sender<Stage>) -> Self {
         let client = peer.ip().to_canonical();
         let text = HeaderValue::try_from(client.to_string()).expect("an address is ASCII");
         Self { client, client_text: text, stage, used: AtomicBool::new(false) }
@@ -76,9 +76,9 @@ impl Connection {
         &self.client_text
     }
 
-    /// To be held by whatever outlives the connection's last request.
+    /// How far the gateway is with stopping. It waits for whoever holds one.
     pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
-        self.stage.clone()
+        self.stage.subscribe()
     }
 }
 
@@ -87,8 +87,9 @@ pub(crate) async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()>,
 ) -> Stopped {
-    // Every connection and every tunnel holds a receiver: when none is left, all is done.
-    let (stage, watcher) = watch::channel(Stage::Open);
+    // Every connection and every tunnel holds one receiver: when none is left, all is done.
+    let stage = watch::Sender::new(Stage::Open);
+    let _over = OverOnDrop(stage.clone());
     let builder = Arc::new(builder(gateway.patience().header));
     let mut stop = pin!(stop);
     loop {
@@ -99,9 +100,9 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = Arc::new(Connection::new(peer, watcher.clone()));
+                let connection = Connection::new(peer, stage.clone());
                 let (gateway, builder) = (gateway.clone(), Arc::clone(&builder));
-                tokio::spawn(converse(gateway, builder, stream, connection));
+                tokio::spawn(converse(gateway, builder, stream, connection, stage.subscribe()));
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection can be taken");
@@ -109,7 +110,7 @@ pub(crate) async fn serve(
             }
         }
     }
-    drop((listener, watcher));
+    drop(listener);
     stage.send_replace(Stage::Closing);
     if tokio::time::timeout(gateway.patience().stop, stage.closed()).await.is_ok() {
         return Stopped { cut: 0 };
@@ -118,6 +119,15 @@ pub(crate) async fn serve(
     stage.send_replace(Stage::Over);
     stage.closed().await;
     Stopped { cut }
+}
+
+/// A gateway whose [`serve`] is dropped cuts everything off.
+struct OverOnDrop(watch::Sender<Stage>);
+
+impl Drop for OverOnDrop {
+    fn drop(&mut self) {
+        self.0.send_replace(Stage::Over);
+    }
 }
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
@@ -143,12 +153,13 @@ async fn converse(
     gateway: Gateway,
     builder: Arc<auto::Builder<TokioExecutor>>,
     stream: TcpStream,
-    connection: Arc<Connection>,
+    connection: Connection,
+    mut stage: watch::Receiver<Stage>,
 ) {
+    let connection = Arc::new(connection);
     // A small answer must not wait for the client's acknowledgement of the one before.
     stream.set_nodelay(true).ok();
     let header_timeout = gateway.patience().header;
-    let mut stage = connection.stage();
     let service = service_fn(|request: Request<Incoming>| {
         connection.used.store(true, Ordering::Relaxed);
         let (gateway, connection) = (gateway.clone(), Arc::clone(&connection));
@@ -189,7 +200,7 @@ async fn converse(
     }
 }
 
-/// Waits until the gateway is that far with stopping. One that is dropped is over.
+/// Waits until the gateway is that far with stopping.
 pub(crate) async fn wait_for(stage: &mut watch::Receiver<Stage>, least: Stage) -> Stage {
     stage.wait_for(|stage| *stage >= least).await.map_or(Stage::Over, |stage| *stage)
 }

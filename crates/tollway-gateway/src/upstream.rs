@@ -3,8 +3,9 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{CONNECTION, HOST, HeaderValue, TE};
@@ -18,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tower::Service;
 
 use crate::body::Upload;
 use crate::config::{self, Protocol};
@@ -31,13 +33,21 @@ const IDLE: Duration = Duration::from_secs(30);
 /// An opened upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Upload>,
+    client: Client<Connector, Upload>,
     scheme: Scheme,
     authority: Authority,
     /// What stands before each request's path; without a slash at its end.
     base: String,
     h2: bool,
     answer_timeout: Duration,
+}
+
+/// Connects within a time: the connection and, for `https`, the handshake. (The inner one's own limit
+/// is for each of a name's addresses.)
+#[derive(Clone, Debug)]
+struct Connector {
+    inner: HttpsConnector<HttpConnector>,
+    patience: Duration,
 }
 
 /// The upstream did not answer.
@@ -111,7 +121,7 @@ impl Upstream {
             .timer(TokioTimer::new())
             .http2_keep_alive_interval(IDLE)
             .http2_only(h2)
-            .build(connector);
+            .build(Connector { inner: connector, patience: config.connect_timeout });
         let authority = match config.url.port() {
             Some(port) => format!("{}:{port}", config.url.host_str().unwrap_or_default()),
             None => config.url.host_str().unwrap_or_default().to_owned(),
@@ -188,6 +198,26 @@ impl Upstream {
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path);
         Uri::from_parts(parts).expect("scheme, authority and path make a URI")
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+    type Error = <HttpsConnector<HttpConnector> as Service<Uri>>::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (patience, connecting) = (self.patience, self.inner.call(uri));
+        Box::pin(async move {
+            match tokio::time::timeout(patience, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
+        })
     }
 }
 

@@ -109,10 +109,11 @@ async fn a_head_request_is_asked_without_a_body() {
 async fn a_node_that_fails_is_our_fault_and_nobodys_bill() {
     let shop = Shop::with("free = '/free'").await;
     let paid = l402(&shop.buy("/weather").await);
-    let fails: [(&str, Box<dyn Fn(&FakeNode)>); 3] = [
-        ("down", Box::new(|node| node.set_link(Link::Down))),
-        ("storage", Box::new(|node| node.fail_invoices(Some(NodeErrorKind::Storage)))),
-        ("refused", Box::new(|node| node.fail_invoices(Some(NodeErrorKind::Refused)))),
+    type Fail = fn(&FakeNode);
+    let fails: [(&str, Fail); 3] = [
+        ("down", |node| node.set_link(Link::Down)),
+        ("storage", |node| node.fail_invoices(Some(NodeErrorKind::Storage))),
+        ("refused", |node| node.fail_invoices(Some(NodeErrorKind::Refused))),
     ];
     for (what, fail) in fails {
         fail(&shop.seller);

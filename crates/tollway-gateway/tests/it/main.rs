@@ -3,6 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod access_log;
 mod asking;
+mod layer;
+mod odd;
+mod passing;
+mod paths;
 mod paying;
+mod protocols;
+mod raw;
 mod shop;
+mod stopping;
+mod streaming;
+mod upload;
