@@ -4,6 +4,9 @@
 use std::io;
 use std::process::ExitCode;
 
+use l402::OpenError;
+use l402::flow::{FlowError, NotTaken};
+
 use crate::failure::Failure;
 
 /// How a command ended. The numbers are a contract with scripts.
@@ -16,6 +19,24 @@ pub(crate) enum Exit {
     General = 1,
     /// The command line, the configuration or another input is wrong.
     Usage = 2,
+    /// The node did not pay. No money left.
+    NotPaid = 3,
+    /// No connection, or it broke.
+    Network = 4,
+    /// The server refused, perhaps after it was paid. What was paid for is in the wallet.
+    Refused = 5,
+    /// A payment may have been made. Only the node knows; the next run asks it.
+    MayHavePaid = 7,
+    /// It costs more than was agreed to.
+    OverLimit = 8,
+    /// Payment is needed, and there was nothing to pay with.
+    NotTried = 9,
+    /// A dry run: it would be paid for.
+    WouldPay = 10,
+    /// What is offered cannot be trusted, or not over this connection.
+    NotTrusted = 11,
+    /// With `--fail`: the status is 400 or above.
+    HttpStatus = 22,
 }
 
 impl Exit {
@@ -24,7 +45,19 @@ impl Exit {
         match failure {
             // Whoever read our output has seen enough.
             Failure::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => Self::Ok,
-            Failure::Stdout(_) | Failure::Io { .. } | Failure::TooLongForJson => Self::General,
+            Failure::Stdout(_)
+            | Failure::Io { .. }
+            | Failure::TooLongForJson
+            | Failure::Wallet(_)
+            | Failure::Client(_)
+            | Failure::Gateway(_)
+            | Failure::Purse(_)
+            | Failure::Devnet(_)
+            | Failure::Demo(_) => Self::General,
+            Failure::Fetch(error) => of_fetch(error),
+            Failure::BrokeOff(_) => Self::Network,
+            Failure::Open(OpenError::Node(_)) => Self::Network,
+            Failure::Open(_) => Self::Usage,
             Failure::NoToken(_)
             | Failure::Token(_)
             | Failure::NotAPreimage
@@ -32,13 +65,46 @@ impl Exit {
             | Failure::SeveralMacaroons(_)
             | Failure::Attenuate(_)
             | Failure::Invoice(_)
-            | Failure::Ask(_) => Self::Usage,
+            | Failure::Ask(_)
+            | Failure::NoHome
+            | Failure::NoNode(_)
+            | Failure::Config { .. }
+            | Failure::Secret(_)
+            | Failure::NoVariable(_) => Self::Usage,
         }
     }
 
     /// The number.
     pub(crate) const fn code(self) -> u8 {
         self as u8
+    }
+}
+
+fn of_fetch(error: &tollway_client::Error) -> Exit {
+    use tollway_client::Error as E;
+    match error {
+        E::BadRequest(_) => Exit::Usage,
+        E::Http(_) | E::NoAnswer { .. } => Exit::Network,
+        E::Redirect { .. } | E::PaidInVain { .. } | E::StillRefused { .. } => Exit::Refused,
+        E::Terms(terms) if is_too_dear(terms) => Exit::OverLimit,
+        E::Terms(FlowError::NoChallenge) => Exit::Refused,
+        E::Insecure(_) | E::Terms(_) => Exit::NotTrusted,
+        E::OverBudget(_) => Exit::OverLimit,
+        E::NoPayer | E::Open(_) => Exit::NotTried,
+        E::NotPaid { .. } => Exit::NotPaid,
+        E::Unknown { .. } | E::WrongPreimage { .. } | E::NotStored { .. } => Exit::MayHavePaid,
+        E::Wallet(_) => Exit::General,
+    }
+}
+
+/// Whether some offer failed on its price.
+fn is_too_dear(error: &FlowError) -> bool {
+    match error {
+        FlowError::NoOffer(reasons) => {
+            reasons.iter().any(|(_, why)| matches!(why, NotTaken::TooDear { .. }))
+        }
+        FlowError::OverBudget(_) => true,
+        _ => false,
     }
 }
 

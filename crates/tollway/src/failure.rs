@@ -2,9 +2,14 @@
 //! gets is decided in `exit.rs`.
 
 use std::io;
+use std::path::PathBuf;
 
 use l402::caveat::AttenuateError;
-use l402::{InvoiceError, TokenError};
+use l402::{InvoiceError, OpenError, PaymentHash, TokenError};
+use tollway_client::{HttpError, MoneyMoved, WalletError};
+use tollway_gateway::{Mistakes, SecretError};
+use tollway_ldk::DevnetError;
+use tollway_purse::BindError;
 
 use crate::fetch::ask::AskError;
 use crate::fetch::sink::LONGEST_IN_JSON;
@@ -47,6 +52,53 @@ pub(crate) enum Failure {
     /// The flags are no request.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// Neither `$TOLLWAY_HOME` nor `$HOME` says where to keep things.
+    #[error("neither TOLLWAY_HOME nor HOME is set, so there is no place to keep anything")]
+    NoHome,
+    /// A command needs a node and was given none.
+    #[error("no node is named to {0}")]
+    NoNode(&'static str),
+    /// A node could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The wallet could not be opened.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// The HTTP client could not be put together.
+    #[error(transparent)]
+    Client(#[from] tollway_client::BuildError),
+    /// A request did not end with a response.
+    #[error(transparent)]
+    Fetch(#[from] Box<tollway_client::Error>),
+    /// The response broke off.
+    #[error("the response broke off")]
+    BrokeOff(#[source] HttpError),
+    /// The configuration file says what it may not.
+    #[error("{} cannot be used", path.display())]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        mistakes: Mistakes,
+    },
+    /// The gateway's key cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A variable that the configuration names is not set.
+    #[error("the environment variable {0}, which the configuration names, is not set")]
+    NoVariable(String),
+    /// The gateway could not be opened.
+    #[error(transparent)]
+    Gateway(#[from] tollway_gateway::OpenError),
+    /// A purse could not take its place.
+    #[error(transparent)]
+    Purse(#[from] BindError),
+    /// The private network did not come up.
+    #[error(transparent)]
+    Devnet(#[from] DevnetError),
+    /// The demo's story did not go as it should.
+    #[error("the demo: {0}")]
+    Demo(&'static str),
     /// The body does not fit into a JSON object.
     #[error("the response is longer than {LONGEST_IN_JSON} bytes, too long for a JSON object")]
     TooLongForJson,
@@ -66,6 +118,19 @@ impl Failure {
             Self::Invoice(_) => "bad_invoice",
             Self::Ask(_) => "bad_request",
             Self::TooLongForJson => "too_long",
+            Self::NoHome => "no_home",
+            Self::NoNode(_) => "no_node",
+            Self::Open(_) => "node",
+            Self::Wallet(_) => "wallet",
+            Self::Client(_) => "client",
+            Self::Fetch(error) => fetch_kind(error),
+            Self::BrokeOff(_) => "network",
+            Self::Config { .. } => "config",
+            Self::Secret(_) | Self::NoVariable(_) => "secret",
+            Self::Gateway(_) => "gateway",
+            Self::Purse(_) => "purse",
+            Self::Devnet(_) => "devnet",
+            Self::Demo(_) => "demo",
         }
     }
 
@@ -79,6 +144,14 @@ impl Failure {
             Self::TooLongForJson => {
                 "give `-o FILE`; what was paid for is in the wallet and is not paid for again"
             }
+            Self::NoNode(_) => {
+                "give `--node URL` or set TOLLWAY_NODE; `tollway devnet` starts nodes to try it with"
+            }
+            Self::NoHome => "set TOLLWAY_HOME to a folder of your own",
+            Self::BrokeOff(_) => {
+                "run the same command again: what was paid for is not paid for again"
+            }
+            Self::Fetch(error) => return fetch_hint(error).map(str::to_owned),
             Self::Stdout(_)
             | Self::Io { .. }
             | Self::Ask(_)
@@ -86,8 +159,74 @@ impl Failure {
             | Self::NotAPreimage
             | Self::NotAMacaroon
             | Self::SeveralMacaroons(_)
-            | Self::Invoice(_) => return None,
+            | Self::Invoice(_)
+            | Self::Open(_)
+            | Self::Wallet(_)
+            | Self::Client(_)
+            | Self::Config { .. }
+            | Self::Secret(_)
+            | Self::NoVariable(_)
+            | Self::Gateway(_)
+            | Self::Purse(_)
+            | Self::Devnet(_)
+            | Self::Demo(_) => return None,
         };
         Some(hint.to_owned())
     }
+
+    /// What became of the money, and of which payment, when the failure is about one.
+    pub(crate) fn money(&self) -> Option<(MoneyMoved, Option<PaymentHash>)> {
+        match self {
+            Self::Fetch(error) => Some((error.money_moved(), error.payment())),
+            _ => None,
+        }
+    }
+}
+
+fn fetch_kind(error: &tollway_client::Error) -> &'static str {
+    use tollway_client::Error as E;
+    match error {
+        E::BadRequest(_) => "bad_request",
+        E::Http(_) | E::NoAnswer { .. } => "network",
+        E::Redirect { .. } => "redirect",
+        E::Insecure(_) => "insecure",
+        E::Terms(_) => "offer",
+        E::OverBudget(_) => "over_budget",
+        E::NoPayer => "no_node",
+        E::Open(_) => "node",
+        E::NotPaid { .. } => "not_paid",
+        E::Unknown { .. } | E::WrongPreimage { .. } => "unknown",
+        E::NotStored { .. } => "not_stored",
+        E::PaidInVain { .. } | E::StillRefused { .. } => "paid_in_vain",
+        E::Wallet(_) => "wallet",
+    }
+}
+
+fn fetch_hint(error: &tollway_client::Error) -> Option<&'static str> {
+    use tollway_client::Error as E;
+    Some(match error {
+        E::NoPayer => {
+            "give `--node URL` or set TOLLWAY_NODE; `tollway devnet` starts nodes to try it with"
+        }
+        E::Insecure(_) => {
+            "use https, or give `--allow-plain-http` where nobody else is on the way"
+        }
+        E::Terms(_) => "`--dry-run` shows what is asked; `--max-cost` says what you agree to",
+        E::Unknown { .. } | E::WrongPreimage { .. } | E::NotStored { .. } => {
+            "run the same command again: it asks the node first, and pays nothing new before the \
+             node has said how this payment ended"
+        }
+        E::NoAnswer { .. } => "run the same command again: the proof is kept, and nothing is paid",
+        E::PaidInVain { .. } | E::StillRefused { .. } => {
+            "the proof is kept in the wallet; ask the seller, or buy once more with `--buy-again`"
+        }
+        E::Redirect { receipt: None, .. } => "ask there directly",
+        E::BadRequest(_)
+        | E::Http(_)
+        | E::Redirect { .. }
+        | E::OverBudget(_)
+        | E::Open(_)
+        | E::NotPaid { .. }
+        | E::Wallet(_) => return None,
+    })
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::json;
+use tollway_client::MoneyMoved;
 
 use crate::cli::Format;
 use crate::exit::Exit;
@@ -16,19 +17,30 @@ use crate::output::Output;
 use crate::terminal::{BAD, KEY, escape, escape_json, paint};
 
 /// What a command may know and where it prints.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shell {
     format: Format,
     started: Instant,
     tollway_home: Option<OsString>,
     home: Option<OsString>,
+    runtime_folder: Option<OsString>,
+    log_filter: Option<String>,
+    program: String,
 }
 
 impl Shell {
     /// Reads what we need of the process.
     pub(crate) fn from_process(started: Instant, format: Format) -> Self {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        Self { format, started, tollway_home: set("TOLLWAY_HOME"), home: set("HOME") }
+        Self {
+            format,
+            started,
+            tollway_home: set("TOLLWAY_HOME"),
+            home: set("HOME"),
+            runtime_folder: set("XDG_RUNTIME_DIR"),
+            program: program(std::env::args().next().unwrap_or_default()),
+            log_filter: set("TOLLWAY_LOG").and_then(|filter| filter.into_string().ok()),
+        }
     }
 
     /// When the process began.
@@ -45,6 +57,40 @@ impl Shell {
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         let home = || self.home.as_ref().map(|home| PathBuf::from(home).join(".tollway"));
         self.tollway_home.as_ref().map(PathBuf::from).or_else(home)
+    }
+
+    /// The user's home folder.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        self.home.as_ref().map(PathBuf::from)
+    }
+
+    /// [`Shell::folder`], for a command that cannot do without.
+    pub(crate) fn need_folder(&self) -> Result<PathBuf, Failure> {
+        self.folder().ok_or(Failure::NoHome)
+    }
+
+    /// Where a purse is unless it is told: gone with the session where the system has such a place.
+    pub(crate) fn purse_socket(&self) -> Result<PathBuf, Failure> {
+        let runtime = self.runtime_folder.as_ref().filter(|_| self.tollway_home.is_none());
+        match runtime {
+            Some(folder) => Ok(PathBuf::from(folder).join("tollway").join("purse.sock")),
+            None => Ok(self.need_folder()?.join("purse.sock")),
+        }
+    }
+
+    /// How this program was called, for commands that are printed to be copied.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// Which log lines the user wants.
+    pub(crate) fn log_filter(&self) -> Option<&str> {
+        self.log_filter.as_deref()
+    }
+
+    /// What an environment variable says that a configuration names.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
     }
 
     /// One line of talk on stderr, for people only. What is hostile in it has been escaped.
@@ -80,15 +126,18 @@ impl Shell {
         // If stderr is closed, the exit code has to do.
         let _ = match self.format {
             Format::Json => {
-                let error = json!({
-                    "error": {
-                        "kind": failure.kind(),
-                        "message": failure.to_string(),
-                        "causes": causes,
-                        "hint": failure.hint(),
-                        "exit_code": exit.code(),
-                    }
+                let mut error = json!({
+                    "kind": failure.kind(),
+                    "message": failure.to_string(),
+                    "causes": causes,
+                    "hint": failure.hint(),
+                    "exit_code": exit.code(),
                 });
+                if let Some((moved, payment)) = failure.money() {
+                    error["money_moved"] = moved_word(moved).into();
+                    error["payment_hash"] = payment.map(|hash| hash.to_string()).into();
+                }
+                let error = json!({ "error": error });
                 writeln!(stderr, "{}", escape_json(&error))
             }
             Format::Text => {
@@ -106,8 +155,26 @@ impl Shell {
     }
 }
 
+/// The program as a shell finds it. What a shell would read as more than one word is not printed.
+fn program(called: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    let usable = !called.is_empty() && called.chars().all(plain);
+    if usable { called } else { "tollway".to_owned() }
+}
+
+fn moved_word(moved: MoneyMoved) -> &'static str {
+    match moved {
+        MoneyMoved::No => "no",
+        MoneyMoved::Yes => "yes",
+        MoneyMoved::Unknown => "unknown",
+    }
+}
+
 /// The causes of a failure, the nearest first, without those that only repeat what was said.
 fn causes(failure: &Failure) -> Vec<String> {
+    if let Failure::Config { mistakes, .. } = failure {
+        return mistakes.iter().map(ToString::to_string).collect();
+    }
     let mut said = failure.to_string();
     let mut causes = Vec::new();
     let mut next = std::error::Error::source(failure);

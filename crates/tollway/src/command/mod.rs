@@ -1,7 +1,12 @@
 //! Every command: one file each, one table. Adding one means one file with one `impl`, and one line
 //! in [`COMMANDS`].
 
+mod demo;
+mod devnet;
+mod get;
 mod invoice_decode;
+mod node_run;
+mod serve;
 mod token_attenuate;
 mod token_inspect;
 
@@ -28,6 +33,11 @@ pub(crate) trait Command: Send + Sync {
 
 /// Every command there is.
 pub(crate) static COMMANDS: &[&dyn Command] = &[
+    &demo::Demo,
+    &get::Get,
+    &serve::Serve,
+    &node_run::NodeRun,
+    &devnet::DevnetUp,
     &token_inspect::TokenInspect,
     &token_attenuate::TokenAttenuate,
     &invoice_decode::InvoiceDecode,
@@ -43,6 +53,7 @@ pub(crate) struct Group {
 
 /// Every group.
 pub(crate) static GROUPS: &[Group] = &[
+    Group { name: "node", about: "Run a Lightning node" },
     Group { name: "token", about: "Look into a token, or narrow it" },
     Group { name: "invoice", about: "Look into an invoice" },
 ];

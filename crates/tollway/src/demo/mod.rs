@@ -1,3 +1,5 @@
-//! The demo: one payment from end to end, told as it happens.
+//! The demo: a private Lightning network, a priced API and a buyer, in one process.
 
+pub(crate) mod stage;
+pub(crate) mod story;
 mod weather;
