@@ -5,6 +5,7 @@
 
 mod access_log;
 mod asking;
+mod known_defects;
 mod layer;
 mod odd;
 mod passing;
@@ -15,4 +16,5 @@ mod raw;
 mod shop;
 mod stopping;
 mod streaming;
+mod tls;
 mod upload;

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,9 +12,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::rustls::ServerConfig;
 
 /// A server on a port of its own, until it is dropped.
 pub(crate) struct Odd {
@@ -26,16 +29,38 @@ impl Odd {
     where
         F: Fn(Request<Incoming>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
     {
+        Self::talking(move |stream| converse(stream, answer.clone())).await
+    }
+
+    /// Says `ok` to everything, and counts the connections it is opened.
+    pub(crate) async fn counting() -> (Self, Arc<AtomicUsize>) {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let odd = Self::talking(move |stream| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            converse(stream, |_| Response::new(Full::from("ok")))
+        });
+        (odd.await, connections)
+    }
+
+    /// Speaks TLS with this certificate, and says `ok` to everything.
+    pub(crate) async fn secure(tls: Arc<ServerConfig>) -> Self {
         Self::talking(move |stream| {
-            let answer = answer.clone();
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&tls));
             async move {
-                let service = service_fn(move |request| {
-                    let response = answer(request);
-                    async { Ok::<_, Infallible>(response) }
-                });
-                let builder = auto::Builder::new(TokioExecutor::new());
-                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    converse(stream, |_| Response::new(Full::from("ok"))).await;
+                }
             }
+        })
+        .await
+    }
+
+    /// Takes connections and says nothing at all.
+    pub(crate) async fn mute() -> Self {
+        Self::talking(|mut stream| async move {
+            let mut ignored = Vec::new();
+            let _ = stream.read_to_end(&mut ignored).await;
         })
         .await
     }
@@ -93,6 +118,19 @@ impl Drop for Odd {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+async fn converse<S, F>(stream: S, answer: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(Request<Incoming>) -> Response<Full<Bytes>>,
+{
+    let service = service_fn(|request| {
+        let response = answer(request);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn read_head(stream: &mut TcpStream) -> String {
