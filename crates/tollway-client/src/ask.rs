@@ -166,7 +166,13 @@ impl<'a> Call<'a> {
 
     async fn send(&self, token: Option<&Token>) -> Result<Answer, Error> {
         self.step(Step::Asking { token: token.map(Token::hash) });
-        let answer = self.shared.wire.send(self.request, token.map(Token::authorization)).await?;
+        let sent = self.shared.wire.send(self.request, token.map(Token::authorization)).await;
+        let answer = sent.map_err(|source| match token {
+            Some(token) if self.recovered.contains(&token.hash()) => {
+                Error::NoAnswer { receipt: Box::new(token.receipt()), source }
+            }
+            _ => source.into(),
+        })?;
         self.step(Step::Answered { status: answer.status() });
         Ok(answer)
     }

@@ -136,8 +136,8 @@ impl Call<'_> {
                 self.strike_out(claim, hash).await;
                 Err(Error::NotPaid { hash, why, source })
             }
-            Err(FlowError::WrongPreimage(hash)) => Err(Error::WrongPreimage { hash }),
-            Err(FlowError::Pay(PayError::Unknown { hash, source })) => {
+            Err(FlowError::WrongPreimage(_)) => Err(Error::WrongPreimage { hash }),
+            Err(FlowError::Pay(PayError::Unknown { source, .. })) => {
                 Err(Error::Unknown { hash, source: Some(source) })
             }
             // No other error can come after an order; if one did, it would not mean "not paid".

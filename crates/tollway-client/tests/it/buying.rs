@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use l402::Msat;
 use testkit::{FakeNetwork, FakeNode};
 use tollway_client::{
-    Client, MemoryWallet, MoneyMoved, Payment, Request, Response, Standing, Step, Terms,
+    Client, MemoryWallet, MoneyMoved, Payment, Request, Response, Standing, Step, Terms, Wallet,
 };
 
 use crate::seller::{Rules, Seller};
@@ -53,7 +53,8 @@ async fn what_is_paid_for_is_delivered_and_the_token_used_again() {
     let again = client.fetch(&get(&seller.url("/weather/berlin"))).await.unwrap();
     assert_eq!(again.payment(), &Payment::Token(receipt.clone()));
     assert_eq!(node.received(), [(receipt.hash, sat(10))]);
-    assert_eq!(seller.heard().len(), 3);
+    // One invoice was made: the challenge that was answered is the one that was paid.
+    assert_eq!((seller.heard().len(), node.invoices()), (3, 1));
     assert_eq!(client.receipts().await.unwrap(), [receipt]);
     assert!(client.pending().await.unwrap().is_empty());
 }
@@ -135,4 +136,25 @@ async fn a_client_without_a_node_says_so() {
     let error = client.fetch(&get(&seller.url("/weather"))).await.unwrap_err();
     assert_eq!(error.to_string(), "payment is asked, and there is no node to pay with");
     assert_eq!(error.money_moved(), MoneyMoved::No);
+}
+
+/// Whatever is printed of a purchase, what was bought cannot be taken from it.
+#[tokio::test]
+async fn nothing_that_prints_shows_the_proof() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(MemoryWallet::new());
+    let client = Client::builder(wallet.clone(), terms()).payer(buyer.payer()).build().unwrap();
+    let seen = Mutex::new(String::new());
+    let watch = |step: &Step<'_>| seen.lock().unwrap().push_str(&format!("{step:?}"));
+    let request = get(&seller.url("/weather"));
+    let response = client.fetch_observed(&request, &watch).await.unwrap();
+
+    let token = wallet.find(request.origin()).await.unwrap().remove(0);
+    let (preimage, text) = (token.preimage.expose_hex(), token.purchase.challenge.token.as_str());
+    let mut printed = seen.into_inner().unwrap();
+    printed.push_str(&format!("{response:?} {client:?} {wallet:?} {token:?} {request:?}"));
+    let bytes = format!("{:?}", token.preimage.expose());
+    assert!(!printed.contains(&preimage) && !printed.contains(&bytes), "{printed}");
+    assert!(!printed.contains(text), "{printed}");
 }

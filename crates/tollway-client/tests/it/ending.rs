@@ -8,7 +8,8 @@ use testkit::{Act, FakeNetwork, FakeNode, Link};
 use tollway_client::{Client, Error, MemoryWallet, MoneyMoved, Payment, Step, Terms};
 
 use crate::buying::{client, get, sat, terms, text};
-use crate::seller::{Rules, Seller};
+use crate::refusing::lines;
+use crate::seller::{Offer, Rules, Seller};
 
 /// A client that waits for a payment no longer than a test may take.
 fn hasty(buyer: &FakeNode) -> Client {
@@ -41,6 +42,21 @@ async fn a_lost_reply_is_unknown_and_the_payment_is_used_the_next_time() {
     assert_eq!(node.received(), [(hash, sat(10))]);
     assert_eq!((client.held(), client.spent()), (Msat::ZERO, sat(10)));
     assert_eq!(buyer.orders(), [hash]);
+}
+
+/// The proof is learned, and then the server does not answer: the money counts as gone.
+#[tokio::test]
+async fn no_answer_to_a_recovered_proof_does_not_read_as_unpaid() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let client = client(&buyer);
+    let request = get(&seller.url("/weather"));
+    buyer.next(Act::LoseReply);
+    let hash = unknown(client.fetch(&request).await.unwrap_err());
+    seller.rules().breaks = true;
+    let error = client.fetch(&request).await.unwrap_err();
+    assert_eq!((error.money_moved(), error.payment()), (MoneyMoved::Yes, Some(hash)));
+    assert!(matches!(error, Error::NoAnswer { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -274,16 +290,7 @@ async fn another_network_s_node_is_not_asked_about_a_payment() {
     let (other, other_seller) = (elsewhere.node(sat(1000)), elsewhere.node(Msat::ZERO));
     let client = Client::builder(wallet, terms()).payer(other.payer()).build().unwrap();
     let invoice = l402::Invoicer::invoice(&other_seller, sat(1), "x", Duration::from_secs(3600));
-    let lines = moved(invoice.await.unwrap());
-    seller.rules().offer = lines;
+    seller.rules().offer = Offer::Lines(lines(&invoice.await.unwrap()));
     assert_eq!(unknown(client.fetch(&request).await.unwrap_err()), hash);
     assert!(other.orders().is_empty());
-}
-
-/// An offer of that invoice with a token for it.
-fn moved(invoice: l402::Invoice) -> crate::seller::Offer {
-    let keyring = l402::Keyring::new(l402::MasterKey::new([9; 32]), vec![]);
-    let token = keyring.mint(invoice.payment_hash(), [1; 28], ["services=weather:0"]);
-    let lines = l402::scheme::ask(&token, &invoice);
-    crate::seller::Offer::Lines(lines.map(|line| line.to_str().unwrap().to_owned()).collect())
 }

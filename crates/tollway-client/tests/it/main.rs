@@ -5,9 +5,13 @@
 mod buying;
 mod child;
 mod crash;
+mod disk;
 mod ending;
+mod quoting;
+mod redirects;
 mod refusing;
 mod reuse;
 mod seller;
 mod together;
 mod wallet;
+mod wires;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
 use l402::flow::{FlowError, NotTaken};
 use l402::{Invoicer, Msat, Network, Refused};
 use testkit::{FakeNetwork, FakeNode};
@@ -148,14 +149,38 @@ async fn a_402_that_asks_in_no_way_we_speak_is_an_error() {
 #[tokio::test]
 async fn only_a_402_is_paid() {
     let (buyer, node) = FakeNetwork::pair();
-    let mut rules = Rules::default();
-    rules.free.push("/weather".to_owned());
-    rules.behind = StatusCode::UNAUTHORIZED;
-    let seller = Seller::start(&node, rules).await;
-    let response = client(&buyer).fetch(&get(&seller.url("/weather"))).await.unwrap();
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(response.payment(), &Payment::None);
+    let invoice = node.invoice(sat(1), "x", HOUR).await.unwrap();
+    let lines = lines(&invoice);
+    for status in [StatusCode::OK, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
+        let mut rules = Rules { behind: status, ..Rules::default() };
+        rules.free.push("/weather".to_owned());
+        let challenges = lines.iter().map(|line| (WWW_AUTHENTICATE, line.clone()));
+        rules.behind_headers = challenges.collect();
+        let seller = Seller::start(&node, rules).await;
+        let response = client(&buyer).fetch(&get(&seller.url("/weather"))).await.unwrap();
+        assert_eq!((response.status(), response.payment()), (status, &Payment::None));
+        assert_eq!(seller.heard().len(), 1);
+    }
     assert!(buyer.orders().is_empty());
+}
+
+/// What cannot be taken does not stand in the way of what can.
+#[tokio::test]
+async fn a_bad_offer_beside_a_good_one_is_passed_over() {
+    let (buyer, node) = FakeNetwork::pair();
+    let good = node.invoice(sat(2), "x", HOUR).await.unwrap();
+    let dear = node.invoice(sat(1_000), "x", HOUR).await.unwrap();
+    let mut offers = vec![
+        "L402 macaroon=\"x\", invoice=\"lnbc1\"".to_owned(),
+        "Payment id=\"1\"".to_owned(),
+        "LSAT macaroon=\"\"".to_owned(),
+    ];
+    offers.extend(lines(&dear));
+    offers.extend(lines(&good));
+    let rules = Rules { offer: Offer::Lines(offers), ..Rules::default() };
+    let seller = Seller::start(&node, rules).await;
+    client(&buyer).fetch(&get(&seller.url("/weather"))).await.unwrap_err();
+    assert_eq!(node.received(), [(good.payment_hash(), sat(2))]);
 }
 
 #[tokio::test]
@@ -173,9 +198,13 @@ async fn the_cheapest_offer_is_paid_in_its_own_scheme() {
 }
 
 fn offering(invoice: &l402::Invoice) -> Rules {
+    Rules { offer: Offer::Lines(lines(invoice)), ..Rules::default() }
+}
+
+/// The lines of an offer of that invoice, with a token for it.
+pub(crate) fn lines(invoice: &l402::Invoice) -> Vec<String> {
     let keyring = l402::Keyring::new(l402::MasterKey::new([9; 32]), vec![]);
     let token = keyring.mint(invoice.payment_hash(), [1; 28], ["services=weather:0"]);
     let lines = l402::scheme::ask(&token, invoice);
-    let lines = lines.map(|line| line.to_str().unwrap().to_owned()).collect();
-    Rules { offer: Offer::Lines(lines), ..Rules::default() }
+    lines.map(|line| line.to_str().unwrap().to_owned()).collect()
 }

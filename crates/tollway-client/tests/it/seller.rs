@@ -2,13 +2,13 @@
 //! protocol's own crate mints and verifies.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use http::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -18,9 +18,11 @@ use l402::caveat::{Facts, Unknown};
 use l402::{
     Challenge, Credential, Invoice, Invoicer, Keyring, MasterKey, Msat, PaymentHash, Token, scheme,
 };
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use testkit::FakeNode;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// What a seller does with a request.
 #[derive(Clone, Debug)]
@@ -32,10 +34,14 @@ pub(crate) struct Rules {
     pub(crate) offer: Offer,
     /// Paths that cost nothing.
     pub(crate) free: Vec<String>,
-    /// Paths that lead elsewhere, whoever asks; and those that do once they are paid for.
+    /// Paths behind the door that lead elsewhere.
     pub(crate) redirects: HashMap<String, (u16, String)>,
     /// The status of what is behind the door.
     pub(crate) behind: StatusCode,
+    /// Headers of the answer from there.
+    pub(crate) behind_headers: Vec<(HeaderName, String)>,
+    /// Whether the connection breaks instead, once the door is open.
+    pub(crate) breaks: bool,
 }
 
 /// What a token opens.
@@ -75,6 +81,8 @@ impl Default for Rules {
             free: vec!["/free".to_owned()],
             redirects: HashMap::new(),
             behind: StatusCode::OK,
+            behind_headers: Vec::new(),
+            breaks: false,
         }
     }
 }
@@ -121,6 +129,27 @@ struct Sold {
 
 impl Seller {
     pub(crate) async fn start(node: &FakeNode, rules: Rules) -> Self {
+        Self::listen(node, rules, None).await
+    }
+
+    /// As [`Seller::start`], behind TLS: with the certificate, in DER, that names `localhost`.
+    pub(crate) async fn start_tls(node: &FakeNode, rules: Rules) -> (Self, Vec<u8>) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key.into())
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let tls = TlsAcceptor::from(Arc::new(config));
+        (Self::listen(node, rules, Some(tls)).await, certificate.to_vec())
+    }
+
+    async fn listen(node: &FakeNode, rules: Rules, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -130,12 +159,16 @@ impl Seller {
             heard: Mutex::default(),
             sold: Mutex::default(),
         });
-        let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        let task = tokio::spawn(accept(listener, Arc::clone(&shared), tls));
         Self { address, shared, task }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub(crate) fn rules(&self) -> MutexGuard<'_, Rules> {
@@ -153,24 +186,30 @@ impl Drop for Seller {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         connections.spawn(async move {
             let service = service_fn(|request| {
                 let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(shared.answer(request).await) }
+                async move { shared.answer(request).await }
             });
             let builder = auto::Builder::new(TokioExecutor::new());
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            let _ = match tls {
+                None => builder.serve_connection(TokioIo::new(stream), service).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => builder.serve_connection(TokioIo::new(stream), service).await,
+                    Err(_) => return,
+                },
+            };
         });
     }
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let (head, body) = request.into_parts();
         let heard = Heard {
             method: head.method,
@@ -184,30 +223,36 @@ impl Shared {
             Ok(Some(credential)) => self.opens(&credential, &heard, &rules),
             _ => rules.free.contains(&heard.path),
         };
-        match (opened, rules.door) {
-            (true, _) => self.behind(&heard, &rules),
-            (false, Door::Never(status))
-                if status != StatusCode::PAYMENT_REQUIRED && !heard.authorization().is_empty() =>
-            {
-                let mut answer = text(status, "no");
-                if status == StatusCode::UNAUTHORIZED {
-                    let bare = HeaderValue::from_static("L402");
-                    answer.headers_mut().insert(WWW_AUTHENTICATE, bare);
-                }
-                answer
+        if opened {
+            return self.behind(&heard, &rules);
+        }
+        match rules.door {
+            Door::Never(StatusCode::UNAUTHORIZED) if !heard.authorization().is_empty() => {
+                let mut answer = text(StatusCode::UNAUTHORIZED, "no");
+                let bare = HeaderValue::from_static("L402");
+                answer.headers_mut().insert(WWW_AUTHENTICATE, bare);
+                Ok(answer)
             }
-            (false, _) => self.ask(&heard, &rules).await,
+            _ => Ok(self.ask(&heard, &rules).await),
         }
     }
 
-    fn behind(&self, heard: &Heard, rules: &Rules) -> Response<Full<Bytes>> {
+    fn behind(&self, heard: &Heard, rules: &Rules) -> io::Result<Response<Full<Bytes>>> {
+        if rules.breaks {
+            return Err(io::Error::other("told to break"));
+        }
         let Some((status, location)) = rules.redirects.get(&heard.path) else {
             let body = String::from_utf8_lossy(&heard.body);
-            return text(rules.behind, &format!("{} {} {body}", heard.method, heard.path));
+            let body = format!("{} {} {body}", heard.method, heard.path);
+            let mut answer = text(rules.behind, &body);
+            for (name, value) in &rules.behind_headers {
+                answer.headers_mut().append(name, value.parse().unwrap());
+            }
+            return Ok(answer);
         };
         let mut answer = text(StatusCode::from_u16(*status).unwrap(), "elsewhere");
         answer.headers_mut().insert(LOCATION, location.parse().unwrap());
-        answer
+        Ok(answer)
     }
 
     fn opens(&self, credential: &Credential, heard: &Heard, rules: &Rules) -> bool {

@@ -1,0 +1,220 @@
+//! The wallet's file: who can read it, and what happens when it cannot be written.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use l402::{Msat, Paid, PaymentHash};
+use testkit::FakeNetwork;
+use tollway_client::{
+    Claim, Client, Error, MoneyMoved, Origin, Payment, Purchase, Receipt, SqliteWallet, Standing,
+    Token, Wallet, WalletError,
+};
+
+use crate::buying::{get, sat, terms};
+use crate::seller::{Rules, Seller};
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_can_read_a_wallet() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("a/b");
+    let wallet = SqliteWallet::open(home.join("wallet.db")).await.unwrap();
+    let client = Client::builder(Arc::new(wallet), terms()).payer(buyer.payer());
+    client.build().unwrap().fetch(&get(&seller.url("/weather"))).await.unwrap();
+
+    assert_eq!((mode(&home), mode(&folder.path().join("a"))), (0o700, 0o700));
+    for entry in fs::read_dir(&home).unwrap() {
+        let path = entry.unwrap().path();
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), expected, "{}", path.display());
+    }
+    let locks: Vec<_> = fs::read_dir(home.join("wallet.db.claims")).unwrap().collect();
+    assert_eq!(locks.len(), 1);
+    assert_eq!(mode(&locks[0].as_ref().unwrap().path()), 0o600);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_wallet_that_others_can_read_is_refused_with_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wallet.db");
+    drop(SqliteWallet::open(&path).await.unwrap());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let error = SqliteWallet::open(&path).await.unwrap_err();
+    assert!(matches!(error, WalletError::Exposed { mode: 0o644, .. }), "{error:?}");
+    assert!(error.to_string().ends_with("(mode 644); run `chmod 600` on it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_wallet_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wallet.db");
+    drop(SqliteWallet::open(&path).await.unwrap());
+    fs::write(&path, "this is no database, and was not made by one").unwrap();
+    let error = SqliteWallet::open(&path).await.unwrap_err();
+    assert!(matches!(error, WalletError::Storage { doing: "opened", .. }), "{error:?}");
+    assert_eq!(fs::read(&path).unwrap()[..12], *b"this is no d");
+}
+
+/// A wallet of a newer version is not written by an older one.
+#[tokio::test]
+async fn a_wallet_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wallet.db");
+    drop(SqliteWallet::open(&path).await.unwrap());
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    drop(newer);
+    assert!(SqliteWallet::open(&path).await.is_err());
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_named_and_kept() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wallet.db");
+    let open = || async {
+        let wallet = Arc::new(SqliteWallet::open(&path).await.unwrap());
+        Client::builder(wallet, terms()).payer(buyer.payer()).build().unwrap()
+    };
+    let request = get(&seller.url("/weather"));
+    open().await.fetch(&request).await.unwrap();
+    let hash = node.received()[0].0;
+    for (field, value) in [("preimage", "00"), ("token", ""), ("invoice", "lnbc1"), ("scheme", "x")]
+    {
+        let database = rusqlite::Connection::open(&path).unwrap();
+        let sql = format!("SELECT {field} FROM payment");
+        let before: String = database.query_row(&sql, [], |row| row.get(0)).unwrap();
+        let set = format!("UPDATE payment SET {field} = ?1");
+        database.execute(&set, [value]).unwrap();
+        let error = open().await.fetch(&request).await.unwrap_err();
+        let Error::Wallet(WalletError::Damaged { hash: named, what }) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((named, what), (hash.to_string(), field));
+        database.execute(&set, [before]).unwrap();
+    }
+    open().await.fetch(&request).await.unwrap();
+    assert_eq!(node.received().len(), 1);
+}
+
+/// Without the record on disk there is no payment.
+#[tokio::test]
+async fn a_full_disk_before_the_payment_pays_nothing() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(Full::new("begin"));
+    let client = Client::builder(wallet, terms()).payer(buyer.payer()).build().unwrap();
+    let error = client.fetch(&get(&seller.url("/weather"))).await.unwrap_err();
+    assert!(matches!(error, Error::Wallet(WalletError::Storage { .. })), "{error:?}");
+    assert_eq!(error.money_moved(), MoneyMoved::No);
+    assert!(buyer.orders().is_empty());
+    assert_eq!((client.held(), client.spent()), (Msat::ZERO, Msat::ZERO));
+}
+
+/// The node keeps the proof that the disk had no room for.
+#[tokio::test]
+async fn a_full_disk_after_the_payment_loses_nothing() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(Full::new("finish"));
+    let client = Client::builder(wallet.clone(), terms()).payer(buyer.payer()).build().unwrap();
+    let request = get(&seller.url("/weather"));
+    for _ in 0..2 {
+        let error = client.fetch(&request).await.unwrap_err();
+        assert_eq!(error.money_moved(), MoneyMoved::Yes);
+        let hash = node.received()[0].0;
+        assert!(matches!(error, Error::NotStored { hash: named, .. } if named == hash));
+    }
+    wallet.make_room();
+    let response = client.fetch(&request).await.unwrap();
+    assert!(matches!(response.payment(), Payment::Recovered(_)));
+    assert_eq!((node.received().len(), client.spent()), (1, sat(10)));
+}
+
+/// A wallet whose disk has no room for one kind of write.
+#[derive(Debug)]
+struct Full {
+    inner: tollway_client::MemoryWallet,
+    what: std::sync::Mutex<&'static str>,
+}
+
+impl Full {
+    fn new(what: &'static str) -> Self {
+        Self { inner: tollway_client::MemoryWallet::new(), what: std::sync::Mutex::new(what) }
+    }
+
+    fn make_room(&self) {
+        *self.what.lock().unwrap() = "";
+    }
+
+    fn room(&self, what: &str) -> Result<(), WalletError> {
+        if *self.what.lock().unwrap() != what {
+            return Ok(());
+        }
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull).into();
+        Err(WalletError::Storage { path: "full".into(), doing: "written", source })
+    }
+}
+
+#[async_trait]
+impl Wallet for Full {
+    async fn claim(
+        &self,
+        origin: &Origin,
+        waiting: &(dyn Fn() + Send + Sync),
+    ) -> Result<Claim, WalletError> {
+        self.inner.claim(origin, waiting).await
+    }
+
+    async fn find(&self, origin: &Origin) -> Result<Vec<Token>, WalletError> {
+        self.inner.find(origin).await
+    }
+
+    async fn pending(&self, origin: Option<&Origin>) -> Result<Vec<Purchase>, WalletError> {
+        self.inner.pending(origin).await
+    }
+
+    async fn begin(&self, claim: &Claim, purchase: &Purchase) -> Result<(), WalletError> {
+        self.room("begin")?;
+        self.inner.begin(claim, purchase).await
+    }
+
+    async fn finish(
+        &self,
+        claim: &Claim,
+        hash: PaymentHash,
+        paid: &Paid,
+        at: SystemTime,
+    ) -> Result<Receipt, WalletError> {
+        self.room("finish")?;
+        self.inner.finish(claim, hash, paid, at).await
+    }
+
+    async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError> {
+        self.inner.forget(claim, hash).await
+    }
+
+    async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {
+        self.inner.judge(hash, standing).await
+    }
+
+    async fn receipts(&self) -> Result<Vec<Receipt>, WalletError> {
+        self.inner.receipts().await
+    }
+}
