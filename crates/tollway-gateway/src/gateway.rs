@@ -44,8 +44,8 @@ pub(crate) struct Service {
 
 impl Gateway {
     /// Opens what a configuration describes. `invoicer` is the node to be paid on; `keyring` holds
-    /// the master key (see [`master_key_file`](crate::master_key_file)). `listen`, `node` and the
-    /// secrets in the configuration are for the caller to use.
+    /// the master keys (see [`Config::keyring`]). `listen`, `node` and the secrets in the
+    /// configuration are for the caller to use.
     ///
     /// # Errors
     /// A file with certificates cannot be used.

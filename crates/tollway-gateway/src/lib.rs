@@ -8,13 +8,11 @@
 //!
 //! ```no_run
 //! # async fn sell(node: std::sync::Arc<dyn l402::Invoicer>) -> Result<(), Box<dyn std::error::Error>> {
-//! use l402::Keyring;
-//! use tollway_gateway::{Config, Gateway, SecretSource, master_key_file};
 //! use tokio::net::TcpListener;
+//! use tollway_gateway::{Config, Gateway};
 //!
 //! let config = Config::read(&std::fs::read_to_string("gateway.toml")?)?;
-//! let Some(SecretSource::File(path)) = &config.secret else { return Err("no secret".into()) };
-//! let keyring = Keyring::new(master_key_file(path)?, vec![]);
+//! let keyring = config.keyring(|name| std::env::var(name).ok())?;
 //! let gateway = Gateway::open(&config, node, keyring)?;
 //! let listener = TcpListener::bind(config.listen).await?;
 //! let stopped = gateway.serve(listener, async { tokio::signal::ctrl_c().await.unwrap() }).await;
@@ -50,7 +48,7 @@ pub use config::{Config, Mistakes, SecretSource};
 pub use gate::{Basis, Permit};
 pub use gateway::Gateway;
 pub use layer::{ClientIp, GateLayer, Gated};
-pub use secret::{SecretError, master_key_file, master_key_text};
+pub use secret::{SecretError, master_key_file};
 pub use serve::Stopped;
 pub use tariff::{BadCredential, Tariff, TariffError};
 pub use upstream::{CertificatesError, OpenError};

@@ -17,7 +17,7 @@ const PATH: &str = "/.well-known/l402.json";
 /// How each 402 points to the list (discovery-spec.md, section 5.1).
 pub(crate) const LINK: &str = r#"</.well-known/l402.json>; rel="l402-manifest""#;
 
-/// The list of what `host` sells, if that is what the request asks for.
+/// The list of what `host` sells, if that is what the request asks for and there is anything.
 pub(crate) fn respond(
     routes: &Routes<Service>,
     host: Option<&HeaderValue>,
@@ -28,6 +28,9 @@ pub(crate) fn respond(
     }
     let services: Vec<Value> =
         routes.services(host).map(|service| entry(&service.tariff, &service.path)).collect();
+    if services.is_empty() {
+        return None;
+    }
     let list = json!({
         "version": "1.0",
         "provider": { "name": host.and_then(|host| host.to_str().ok()).unwrap_or("tollway") },

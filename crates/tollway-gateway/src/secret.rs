@@ -6,7 +6,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use hex::{DisplayHex, FromHex};
-use l402::{MasterKey, Secret};
+use l402::{Keyring, MasterKey, Secret};
+
+use crate::config::{Config, SecretSource};
 
 /// A master key cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +36,35 @@ pub enum SecretError {
         /// Where it was read from.
         place: String,
     },
+    /// The configuration does not say where one is.
+    #[error("the configuration has no `secret`; write for example `secret = \"file:gateway.key\"`")]
+    None,
+    /// The environment does not have it.
+    #[error("the variable {0}, where the configuration says a master key is, is not set")]
+    NotSet(String),
     /// The system gives no random numbers.
     #[error("no random numbers for a master key: {0}")]
     Random(getrandom::Error),
+}
+
+impl Config {
+    /// The keys to mint and verify tokens with, from where the configuration says. Where there is no
+    /// file for the current key yet, one is made; the old keys must be there. `env` reads a variable
+    /// of the environment, which this library does not touch.
+    ///
+    /// # Errors
+    /// See [`SecretError`].
+    pub fn keyring(&self, env: impl Fn(&str) -> Option<String>) -> Result<Keyring, SecretError> {
+        let current = match self.secret.as_ref().ok_or(SecretError::None)? {
+            SecretSource::File(path) => master_key_file(path)?,
+            SecretSource::Env(name) => from_env(name, &env)?,
+        };
+        let old = self.old_secrets.iter().map(|source| match source {
+            SecretSource::File(path) => read(path),
+            SecretSource::Env(name) => from_env(name, &env),
+        });
+        Ok(Keyring::new(current, old.collect::<Result<_, _>>()?))
+    }
 }
 
 /// The master key in a file; a fresh one is put there if there is none. When this returns, the key is
@@ -57,11 +85,12 @@ pub fn master_key_file(path: &Path) -> Result<MasterKey, SecretError> {
     }
 }
 
-/// The master key in a text, for example from an environment variable called `place`.
-///
-/// # Errors
-/// [`SecretError::NotAKey`].
-pub fn master_key_text(text: &str, place: &str) -> Result<MasterKey, SecretError> {
+fn from_env(name: &str, env: impl Fn(&str) -> Option<String>) -> Result<MasterKey, SecretError> {
+    let text = Secret::new(env(name).ok_or_else(|| SecretError::NotSet(name.to_owned()))?);
+    from_text(text.expose(), &format!("the variable {name}"))
+}
+
+fn from_text(text: &str, place: &str) -> Result<MasterKey, SecretError> {
     <[u8; 32]>::from_hex(text.trim())
         .map(MasterKey::new)
         .map_err(|_| SecretError::NotAKey { place: place.to_owned() })
@@ -81,7 +110,7 @@ fn read(path: &Path) -> Result<MasterKey, SecretError> {
     file.take(80).read_to_end(&mut bytes).map_err(failed)?;
     let bytes = Secret::new(bytes);
     let text = std::str::from_utf8(bytes.expose()).unwrap_or_default();
-    master_key_text(text, &path.display().to_string())
+    from_text(text, &path.display().to_string())
 }
 
 #[cfg(unix)]
@@ -141,10 +170,33 @@ mod tests {
         let made = master_key_file(&path).unwrap().id();
         assert_eq!(master_key_file(&path).unwrap().id(), made);
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!((text.len(), master_key_text(&text, "a test").unwrap().id()), (65, made));
+        assert_eq!((text.len(), from_text(&text, "a test").unwrap().id()), (65, made));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");
         let other = master_key_file(&folder.path().join("other.key")).unwrap();
         assert_ne!(other.id(), made);
+    }
+
+    #[test]
+    fn a_configuration_says_where_its_keys_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| format!("file:{}", folder.path().join(name).display());
+        let config = |keys: &str| {
+            let service = "[[service]]\nname='a'\nupstream='http://h'\nauth='off'";
+            Config::read(&format!("{keys}\n{service}")).unwrap()
+        };
+        let hex = "0f".repeat(32);
+        let env = |name: &str| (name == "KEY").then(|| hex.clone());
+        let new = place("new");
+        config(&format!("secret = '{new}'\nold_secrets = ['env:KEY']")).keyring(env).unwrap();
+        config(&format!("secret = 'env:KEY'\nold_secrets = ['{new}']")).keyring(env).unwrap();
+
+        let error = |keys: &str| config(keys).keyring(env).unwrap_err();
+        assert!(matches!(error(""), SecretError::None));
+        assert!(matches!(error("secret = 'env:OTHER'"), SecretError::NotSet(_)));
+        // An old key that is not there is not replaced by a fresh one, which would open nothing.
+        let lost = format!("secret = 'env:KEY'\nold_secrets = ['{}']", place("lost"));
+        assert!(matches!(error(&lost), SecretError::Io { .. }));
+        assert!(!folder.path().join("lost").exists());
     }
 
     #[test]

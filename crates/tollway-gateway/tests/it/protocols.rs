@@ -101,9 +101,9 @@ async fn a_websocket_is_joined_once_it_is_paid_for() {
 #[tokio::test]
 async fn no_other_protocol_is_switched_to() {
     // Behind an `h2c` tunnel a client could ask for anything, and nobody here would see it.
-    let odd = Odd::switching("h2c").await;
-    let shop = Shop::configured(|_| odd.service("")).await;
-    for asked in ["h2c", "websocket"] {
+    for (agreed, asked) in [("h2c", "h2c"), ("h2c", "websocket"), ("websocket", "h2c")] {
+        let odd = Odd::switching(agreed).await;
+        let shop = Shop::configured(|_| odd.service("")).await;
         let mut raw = Raw::connect(shop.address).await;
         raw.write(get("/", &["connection: upgrade", &format!("upgrade: {asked}")])).await;
         assert!(raw.head().await.starts_with("HTTP/1.1 502"), "{asked}");

@@ -98,6 +98,11 @@ impl Shop {
         self.stop.take().expect("told once").send(()).expect("it is running");
     }
 
+    /// Drops the gateway in the middle of whatever it does.
+    pub(crate) fn abandon(&self) {
+        self.task.abort();
+    }
+
     /// Waits until it has stopped.
     pub(crate) async fn stopped(&mut self) -> Stopped {
         (&mut self.task).await.unwrap()

@@ -88,6 +88,16 @@ async fn what_takes_too_long_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_dropped_cuts_everything_off() {
+    let shop = Shop::with("free = '/slow'").await;
+    let mut slow = Raw::connect(shop.address).await;
+    slow.write(get("/slow", &[])).await;
+    shop.origin.arrived(1).await;
+    shop.abandon();
+    assert_eq!(slow.rest().await, "");
+}
+
+#[tokio::test]
 async fn whoever_sends_no_request_is_not_waited_for() {
     let shop = Shop::configured(|origin| {
         let url = origin.url("");
@@ -102,6 +112,15 @@ async fn whoever_sends_no_request_is_not_waited_for() {
         assert!(end.is_empty() || end.starts_with("HTTP/1.1 408"), "{begun:?}: {end}");
     }
     assert_eq!(shop.hits(), 0);
+    // Nor is whoever has sent one, and now sends half of another, or nothing.
+    for begun in ["", "GET / HTT"] {
+        let mut raw = Raw::connect(shop.address).await;
+        raw.write(get("/", &[])).await;
+        assert!(raw.response().await.0.starts_with("HTTP/1.1 402"));
+        raw.write(begun).await;
+        let end = raw.rest().await;
+        assert!(end.is_empty() || end.starts_with("HTTP/1.1 408"), "{begun:?}: {end}");
+    }
 }
 
 #[tokio::test]
