@@ -69,8 +69,7 @@ impl Exit {
             | Failure::NoHome
             | Failure::NoNode(_)
             | Failure::Config { .. }
-            | Failure::Secret(_)
-            | Failure::NoVariable(_) => Self::Usage,
+            | Failure::Secret(_) => Self::Usage,
         }
     }
 

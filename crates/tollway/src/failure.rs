@@ -84,9 +84,6 @@ pub(crate) enum Failure {
     /// The gateway's key cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// A variable that the configuration names is not set.
-    #[error("the environment variable {0}, which the configuration names, is not set")]
-    NoVariable(String),
     /// The gateway could not be opened.
     #[error(transparent)]
     Gateway(#[from] tollway_gateway::OpenError),
@@ -126,7 +123,7 @@ impl Failure {
             Self::Fetch(error) => fetch_kind(error),
             Self::BrokeOff(_) => "network",
             Self::Config { .. } => "config",
-            Self::Secret(_) | Self::NoVariable(_) => "secret",
+            Self::Secret(_) => "secret",
             Self::Gateway(_) => "gateway",
             Self::Purse(_) => "purse",
             Self::Devnet(_) => "devnet",
@@ -165,7 +162,6 @@ impl Failure {
             | Self::Client(_)
             | Self::Config { .. }
             | Self::Secret(_)
-            | Self::NoVariable(_)
             | Self::Gateway(_)
             | Self::Purse(_)
             | Self::Devnet(_)

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use clap::{ArgMatches, Args};
-use l402::{Keyring, MasterKey, NodeUrl};
+use l402::{Keyring, NodeUrl};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tollway_gateway::{Config, Gateway, SecretSource, master_key_file, master_key_text};
+use tollway_gateway::{Config, Gateway, SecretSource};
 
 use crate::command::{Command, read};
 use crate::failure::Failure;
@@ -73,7 +73,7 @@ impl Command for Serve {
         config.listen = args.listen.unwrap_or(config.listen);
         let named = args.node.map(NodeUrl::new).or_else(|| config.node.clone());
         let url = named.ok_or(Failure::NoNode("be paid on"))?;
-        let keyring = keyring(&config, shell)?;
+        let keyring = keyring(&mut config, shell)?;
         let invoicer = nodes::open_invoicer(&url, shell).await?;
         let gateway = Gateway::open(&config, invoicer, keyring)?;
         let listening = |source| Failure::Io {
@@ -100,24 +100,12 @@ fn read_config(path: &Path) -> Result<Config, Failure> {
 }
 
 /// The keys that the configuration names, or one in our own folder.
-fn keyring(config: &Config, shell: &Shell) -> Result<Keyring, Failure> {
-    let current = match &config.secret {
-        Some(source) => master_key(source, shell)?,
-        None => master_key_file(&shell.need_folder()?.join("gateway.key"))?,
-    };
-    let old: Result<Vec<_>, _> =
-        config.old_secrets.iter().map(|source| master_key(source, shell)).collect();
-    Ok(Keyring::new(current, old?))
-}
-
-fn master_key(source: &SecretSource, shell: &Shell) -> Result<MasterKey, Failure> {
-    match source {
-        SecretSource::File(path) => Ok(master_key_file(path)?),
-        SecretSource::Env(name) => {
-            let text = shell.variable(name).ok_or_else(|| Failure::NoVariable(name.clone()))?;
-            Ok(master_key_text(&text, &format!("the environment variable {name}"))?)
-        }
+fn keyring(config: &mut Config, shell: &Shell) -> Result<Keyring, Failure> {
+    if config.secret.is_none() {
+        let own = shell.need_folder()?.join("gateway.key");
+        config.secret = Some(SecretSource::File(own));
     }
+    Ok(config.keyring(|name| shell.variable(name))?)
 }
 
 /// What `--check` says.

@@ -100,11 +100,6 @@ impl Gate {
         *self.shared.point.lock().unwrap() = None;
         self.shared.released.send_replace(true);
     }
-
-    /// The first line of each request since the last `hold`.
-    pub(crate) fn seen(&self) -> Vec<String> {
-        self.shared.seen.lock().unwrap().clone()
-    }
 }
 
 impl Drop for Gate {

@@ -2,5 +2,9 @@
 //! workspace.
 
 mod arrows;
+mod buying;
+mod gate;
+mod killed;
+mod market;
 mod pure;
 mod run;
