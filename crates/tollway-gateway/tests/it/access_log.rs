@@ -112,6 +112,17 @@ async fn a_client_that_goes_away_has_its_line_too() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_breaks_off_is_named_in_the_line() {
+    let (lines, _guard) = Lines::capture();
+    let shop = Shop::with("free = '/broken'").await;
+    let mut raw = Raw::connect(shop.address).await;
+    raw.write(get("/broken", &[])).await;
+    raw.rest().await;
+    let [line] = &lines.access()[..] else { panic!("one request") };
+    assert!(line.contains("status=200 bytes=500") && line.contains("end=\"upstream broke off\""));
+}
+
+#[tokio::test]
 async fn no_log_line_of_any_level_opens_anything() {
     let (lines, _guard) = Lines::capture();
     let shop = Shop::open().await;
