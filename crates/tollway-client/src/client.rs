@@ -16,6 +16,7 @@ use crate::quote::Quote;
 use crate::redirect::{self, Errand};
 use crate::request::Request;
 use crate::response::Response;
+use crate::resume::Ending;
 use crate::terms::Terms;
 use crate::wallet::{Purchase, Receipt, Wallet};
 use crate::wire::{Timeouts, Wire};
@@ -153,6 +154,15 @@ impl Client {
     pub async fn pending(&self) -> Result<Vec<Purchase>, Error> {
         Ok(self.shared.wallet.pending(None).await?)
     }
+
+    /// Asks the node how each of them ended, and writes that down. Nothing is paid and nothing is
+    /// sent to a server: this is for payments whose request will not be made again.
+    ///
+    /// # Errors
+    /// The node cannot be opened, or the wallet fails. What was learned by then is written down.
+    pub async fn settle(&self) -> Result<Vec<Ending>, Error> {
+        self.shared.settle().await
+    }
 }
 
 impl Shared {
@@ -161,6 +171,11 @@ impl Shared {
         let source = self.node.source.as_ref().ok_or(Error::NoPayer)?;
         let opened = self.node.opened.get_or_try_init(|| source.open()).await?;
         Ok(Arc::clone(opened))
+    }
+
+    /// What tells the node from others.
+    pub(crate) fn node_name(&self) -> Option<String> {
+        self.node.source.as_ref().and_then(|source| source.name())
     }
 
     /// The node, if it is open.

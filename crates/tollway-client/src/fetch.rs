@@ -103,6 +103,7 @@ impl Call<'_> {
             method: self.request.method.clone(),
             path: self.request.path().to_owned(),
             challenge: held.challenge().clone(),
+            node: self.shared.node_name(),
             begun_at: SystemTime::now(),
         };
         if let Err(error) = self.shared.wallet.begin(claim, &purchase).await {

@@ -71,6 +71,7 @@ pub use payer::PayerSource;
 pub use quote::{Price, Quote};
 pub use request::{BadRequest, Body, Request};
 pub use response::{Payment, Response};
+pub use resume::Ending;
 pub use terms::Terms;
 pub use wallet::{
     Claim, MemoryWallet, Purchase, Receipt, SqliteWallet, Standing, Token, Wallet, WalletError,

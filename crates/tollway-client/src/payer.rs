@@ -11,6 +11,13 @@ use l402::{OpenError, Payer};
 pub trait PayerSource: Send + Sync {
     /// Opens the node. Called again only after an error.
     async fn open(&self) -> Result<Arc<dyn Payer>, OpenError>;
+
+    /// Tells this node from others, for as long as it lives, and holds no secret: it is written down
+    /// with each payment, and only the node that a payment was begun with is asked how it ended.
+    /// `None` where there is never another one.
+    fn name(&self) -> Option<String> {
+        None
+    }
 }
 
 #[async_trait]

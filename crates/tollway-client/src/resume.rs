@@ -4,13 +4,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use l402::{Challenge, Offers, Outcome, Payer, flow};
+use l402::{Challenge, Msat, NodeError, NodeErrorKind, Offers, Outcome, Payer, PaymentHash, flow};
 
 use crate::ask::Call;
+use crate::client::Shared;
 use crate::error::Error;
 use crate::fetch::no_word;
 use crate::observe::Step;
-use crate::wallet::{Claim, Purchase};
+use crate::wallet::{Claim, Purchase, Receipt};
 
 /// An invoice that was about to be paid, was not, and still can be. While it can, it is the only one
 /// that is paid for its scope: an order that is late to reach the node then pays for what is wanted.
@@ -26,6 +27,18 @@ impl Unpaid {
         let offers = Offers { challenges: vec![challenge], refused: Vec::new() };
         terms.choose(offers, made).map_err(Error::Terms)
     }
+}
+
+/// What the node said of a payment that was begun earlier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was made. The proof is in the wallet now.
+    Paid(Receipt),
+    /// It was not made. While its invoice can be paid it stays in the wallet: a call that wants what
+    /// it is for pays it.
+    NotPaid(PaymentHash),
+    /// It is still on its way, or the node cannot say.
+    Unknown(PaymentHash),
 }
 
 impl Call<'_> {
@@ -45,51 +58,94 @@ impl Call<'_> {
             if !self.wanted(Some(challenge)).is_bought_by(&purchase) {
                 continue;
             }
-            if !self.end(claim, payer, &purchase).await? {
-                let live = purchase.challenge.invoice.is_live(SystemTime::now(), Duration::ZERO);
-                match live && unpaid.is_none() {
-                    true => unpaid = Some(Unpaid(purchase)),
-                    false => self.shared.wallet.forget(claim, purchase.hash()).await?,
-                }
+            self.step(Step::Resuming { hash: purchase.hash() });
+            let patience = self.terms().patience;
+            match self.shared.end(claim, payer, &purchase, patience).await? {
+                Some(receipt) => self.recover(&receipt),
+                None if unpaid.is_none() && is_live(&purchase) => unpaid = Some(Unpaid(purchase)),
+                None => self.shared.wallet.forget(claim, purchase.hash()).await?,
             }
         }
         Ok(unpaid)
     }
+}
 
-    /// Whether a payment that was begun was made. If it was, the proof is in the wallet.
+impl Shared {
+    /// Asks the node about everything that was begun, and writes down what it says.
+    pub(crate) async fn settle(&self) -> Result<Vec<Ending>, Error> {
+        let mut endings = Vec::new();
+        for purchase in self.wallet.pending(None).await? {
+            let payer = self.payer().await?;
+            let claim = self.wallet.claim(&purchase.origin, &|| {}).await?;
+            // Whoever had the claim may have ended it.
+            let begun = self.wallet.pending(Some(&purchase.origin)).await?;
+            let hash = purchase.hash();
+            if begun.iter().all(|begun| begun.hash() != hash) {
+                continue;
+            }
+            endings.push(match self.end(&claim, &*payer, &purchase, self.terms.patience).await {
+                Ok(Some(receipt)) => Ending::Paid(receipt),
+                Ok(None) => {
+                    if !is_live(&purchase) {
+                        self.wallet.forget(&claim, hash).await?;
+                    }
+                    Ending::NotPaid(hash)
+                }
+                Err(Error::Unknown { .. } | Error::WrongPreimage { .. }) => Ending::Unknown(hash),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(endings)
+    }
+
+    /// How a payment that was begun has ended, by the node's word: with a receipt, when the proof is
+    /// in the wallet now, or with `None` when it was not made.
     async fn end(
-        &mut self,
+        &self,
         claim: &Claim,
         payer: &dyn Payer,
         purchase: &Purchase,
-    ) -> Result<bool, Error> {
+        patience: Duration,
+    ) -> Result<Option<Receipt>, Error> {
         let (hash, invoice) = (purchase.hash(), &purchase.challenge.invoice);
-        self.step(Step::Resuming { hash });
-        if invoice.network() != payer.network() {
-            // Another node than the one that was told to pay: its word is worth nothing.
-            return Err(Error::Unknown { hash, source: None });
+        let unknown = |source| Error::Unknown { hash, source };
+        if !self.is_begun_with_our_node(purchase) || invoice.network() != payer.network() {
+            return Err(unknown(Some(another_node())));
         }
-        let asked = tokio::time::timeout(self.terms().patience, payer.outcome(hash)).await;
-        let outcome = asked.unwrap_or_else(|_| Err(no_word()));
-        match outcome {
-            Err(source) => Err(Error::Unknown { hash, source: Some(source) }),
-            Ok(Outcome::Pending) => Err(Error::Unknown { hash, source: None }),
+        let asked = tokio::time::timeout(patience, payer.outcome(hash)).await;
+        match asked.unwrap_or_else(|_| Err(no_word())) {
+            Err(source) => Err(unknown(Some(source))),
+            Ok(Outcome::Pending) => Err(unknown(None)),
             Ok(Outcome::NotPaid) => {
-                self.shared.budget().resolve(hash, None);
-                Ok(false)
+                self.budget().resolve(hash, None);
+                Ok(None)
             }
             Ok(Outcome::Paid(paid)) if !paid.preimage.opens(hash) => {
                 Err(Error::WrongPreimage { hash })
             }
             Ok(Outcome::Paid(paid)) => {
-                let cost = invoice.amount().checked_add(paid.fee);
-                self.shared.budget().resolve(hash, Some(cost.unwrap_or(l402::Msat::SUPPLY)));
-                let finished =
-                    self.shared.wallet.finish(claim, hash, &paid, SystemTime::now()).await;
-                let receipt = finished.map_err(|source| Error::NotStored { hash, source })?;
-                self.recover(&receipt);
-                Ok(true)
+                let cost = invoice.amount().checked_add(paid.fee).unwrap_or(Msat::SUPPLY);
+                self.budget().resolve(hash, Some(cost));
+                let finished = self.wallet.finish(claim, hash, &paid, SystemTime::now()).await;
+                finished.map(Some).map_err(|source| Error::NotStored { hash, source })
             }
         }
     }
+
+    /// Another node's "never heard of it" would read as "not paid".
+    fn is_begun_with_our_node(&self, purchase: &Purchase) -> bool {
+        match (&purchase.node, self.node_name()) {
+            (Some(theirs), Some(ours)) => *theirs == ours,
+            (None, _) | (_, None) => true,
+        }
+    }
+}
+
+fn is_live(purchase: &Purchase) -> bool {
+    purchase.challenge.invoice.is_live(SystemTime::now(), Duration::ZERO)
+}
+
+fn another_node() -> NodeError {
+    let remedy = "it was begun with another node than the client has now: ask with that one";
+    NodeError::new("node", NodeErrorKind::Refused).because(remedy)
 }

@@ -25,6 +25,7 @@ fn token(method: &str, path: &str, caveats: &[&str], paid_at: u64) -> Token {
         method: method.parse().unwrap(),
         path: path.to_owned(),
         challenge: challenge(caveats),
+        node: None,
         begun_at: at(1),
     };
     Token {

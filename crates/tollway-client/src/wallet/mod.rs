@@ -85,6 +85,8 @@ pub struct Purchase {
     pub path: String,
     /// Token and invoice.
     pub challenge: Challenge,
+    /// Which node is to pay, where that was said: see [`PayerSource::name`](crate::PayerSource::name).
+    pub node: Option<String>,
     /// When it was written down.
     pub begun_at: SystemTime,
 }

@@ -10,7 +10,7 @@ use rusqlite::Row;
 use super::{Purchase, Standing, Token, WalletError};
 
 /// The columns, in the order in which [`purchase`] and [`token`] read them.
-pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, invoice, begun_ms, \
+pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, invoice, node, begun_ms, \
                                   preimage, fee_msat, paid_ms, standing";
 
 /// The first version of the table. `standing` is `begun` until the proof is there; amounts are
@@ -25,6 +25,7 @@ CREATE TABLE payment (
     token       TEXT NOT NULL,
     invoice     TEXT NOT NULL,
     amount_msat INTEGER NOT NULL,
+    node        TEXT,
     begun_ms    INTEGER NOT NULL,
     preimage    TEXT,
     fee_msat    INTEGER,
@@ -50,7 +51,7 @@ pub(super) fn to_sql(amount: Msat) -> i64 {
     i64::try_from(amount.msat()).unwrap_or(i64::MAX)
 }
 
-/// Reads the first eight columns.
+/// Reads the columns that are there from the beginning.
 pub(super) fn purchase(row: &Row<'_>) -> Result<Purchase, WalletError> {
     let fields = Fields(row);
     let scheme = scheme::find(&fields.text("scheme")?).ok_or_else(|| fields.damaged("scheme"))?;
@@ -67,6 +68,7 @@ pub(super) fn purchase(row: &Row<'_>) -> Result<Purchase, WalletError> {
         method: fields.text("method")?.parse::<Method>().map_err(|_| fields.damaged("method"))?,
         path: fields.text("path")?,
         challenge,
+        node: row.get("node").map_err(|_| fields.damaged("node"))?,
         begun_at: fields.time("begun_ms")?,
     })
 }

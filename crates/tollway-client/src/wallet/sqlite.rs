@@ -245,10 +245,11 @@ impl Wallet for SqliteWallet {
                 Some(Found::Begun(begun)) => return Ok(same_origin(claimed, &begun)?),
                 None => {}
             }
-            let Purchase { origin, method, path, challenge, begun_at } = &purchase;
+            let Purchase { origin, method, path, challenge, node, begun_at } = &purchase;
             transaction.execute(
                 "INSERT INTO payment (hash, origin, method, path, scheme, token, invoice, \
-                 amount_msat, begun_ms, standing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 amount_msat, node, begun_ms, standing) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 params![
                     hash.to_string(),
                     origin.as_str(),
@@ -258,6 +259,7 @@ impl Wallet for SqliteWallet {
                     challenge.token.as_str(),
                     challenge.invoice.as_str(),
                     record::to_sql(challenge.invoice.amount()),
+                    node,
                     record::to_ms(*begun_at),
                     BEGUN,
                 ],

@@ -147,3 +147,21 @@ async fn who_waits_for_a_process_that_is_killed_takes_over_its_payment() {
     assert_eq!(second.ended().await, "recovered");
     assert_eq!((node.received_total(), buyer.orders().len()), (sat(10), 1));
 }
+
+/// The page on the life of a payment says of each step what is tested above.
+#[test]
+fn the_documented_table_is_what_happens() {
+    let page = include_str!("../../../../docs/life-of-a-payment.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: Vec<_> = rows
+        .filter_map(|row| {
+            let cells: Vec<_> = row.trim_end_matches(" |").split(" | ").collect();
+            let [step, _, _, _, ends] = cells[..] else { return None };
+            Some((step.trim_end_matches('`').to_owned(), ends.to_owned()))
+        })
+        .collect();
+    let tested: Vec<_> =
+        PURCHASE.iter().map(|step| ((*step).to_owned(), expected(step).to_owned())).collect();
+    assert_eq!(told, tested);
+    assert!(Step::NAMES.iter().all(|name| page.contains(name)), "{:?}", Step::NAMES);
+}

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use l402::{Msat, NodeErrorKind, Payer, PaymentHash, Why};
 use testkit::{Act, FakeNetwork, FakeNode, Link};
-use tollway_client::{Client, Error, MemoryWallet, MoneyMoved, Payment, Step, Terms};
+use tollway_client::{
+    Client, Ending, Error, MemoryWallet, MoneyMoved, PayerSource, Payment, Step, Terms,
+};
 
 use crate::buying::{client, get, sat, terms, text};
 use crate::refusing::lines;
@@ -293,4 +295,69 @@ async fn another_network_s_node_is_not_asked_about_a_payment() {
     seller.rules().offer = Offer::Lines(lines(&invoice.await.unwrap()));
     assert_eq!(unknown(client.fetch(&request).await.unwrap_err()), hash);
     assert!(other.orders().is_empty());
+}
+
+/// A node with a name.
+struct Named(&'static str, FakeNode);
+
+#[async_trait::async_trait]
+impl PayerSource for Named {
+    async fn open(&self) -> Result<Arc<dyn Payer>, l402::OpenError> {
+        Ok(self.1.payer())
+    }
+
+    fn name(&self) -> Option<String> {
+        Some(self.0.to_owned())
+    }
+}
+
+/// A node that was never told of a payment would say that it was not made.
+#[tokio::test]
+async fn only_the_node_that_was_told_to_pay_is_asked_how_it_ended() {
+    let (buyer, node) = FakeNetwork::pair();
+    let other = buyer.on().node(sat(1000));
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(MemoryWallet::new());
+    let client = |name, node: &FakeNode| {
+        let source = Named(name, node.clone());
+        Client::builder(wallet.clone(), terms()).payer_source(source).build().unwrap()
+    };
+    let request = get(&seller.url("/weather"));
+    buyer.next(Act::LoseReply);
+    let hash = unknown(client("one", &buyer).fetch(&request).await.unwrap_err());
+    let error = client("other", &other).fetch(&request).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    assert!(cause.source().unwrap().to_string().contains("another node"), "{cause:?}");
+    assert_eq!(unknown(error), hash);
+    assert!(other.orders().is_empty());
+    let response = client("one", &buyer).fetch(&request).await.unwrap();
+    assert!(matches!(response.payment(), Payment::Recovered(_)));
+    assert_eq!(node.received(), [(hash, sat(10))]);
+}
+
+#[tokio::test]
+async fn everything_that_was_begun_can_be_settled_without_asking_a_server() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules { caveats: vec![], ..Rules::default() }).await;
+    let client = hasty(&buyer);
+    let mut hashes = Vec::new();
+    let cues = [Act::LoseReply, Act::PayLate, Act::Hang].map(|act| buyer.next(act));
+    for path in ["/paid", "/not", "/hangs"] {
+        hashes.push(unknown(client.fetch(&get(&seller.url(path))).await.unwrap_err()));
+    }
+    cues[1].fail(Why::NoRoute);
+    let asked = seller.heard().len();
+
+    let endings = client.settle().await.unwrap();
+    let [Ending::Paid(receipt), Ending::NotPaid(not), Ending::Unknown(hangs)] = &endings[..] else {
+        panic!("{endings:?}")
+    };
+    assert_eq!([receipt.hash, *not, *hangs], hashes[..]);
+    assert_eq!((client.spent(), client.held()), (sat(10), sat(20)));
+    assert_eq!(seller.heard().len(), asked);
+    // What was not paid and still can be stays, so that no second invoice is paid beside it.
+    let left: Vec<_> = client.pending().await.unwrap().iter().map(|begun| begun.hash()).collect();
+    assert_eq!(left, hashes[1..]);
+    let response = client.fetch(&get(&seller.url("/paid"))).await.unwrap();
+    assert!(matches!(response.payment(), Payment::Token(_)));
 }

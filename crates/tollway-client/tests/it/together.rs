@@ -1,6 +1,6 @@
 //! Several calls at once, with one wallet.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use testkit::{Act, FakeNetwork};
 use tokio::task::JoinSet;
@@ -43,6 +43,41 @@ async fn many_calls_for_single_uses_each_get_what_they_paid_for() {
     let payments = calls.join_all().await;
     assert!(payments.iter().all(is_bought), "{payments:?}");
     assert_eq!(node.received().len(), 8);
+}
+
+/// Between the stored proof and its first use, a token that opens one door is its buyer's alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_uses_a_token_before_its_buyer() {
+    let (buyer, node) = FakeNetwork::pair();
+    let rules = Rules { door: Door::Once, ..Rules::default() };
+    let seller = Seller::start(&node, rules).await;
+    let client = client(&buyer);
+    let request = get(&seller.url("/weather"));
+    let (proven, is_proven) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let (proven, may_go_on) = (Mutex::new(Some(proven)), Mutex::new(may_go_on));
+
+    let (first, asked) = (client.clone(), request.clone());
+    let first = tokio::spawn(async move {
+        let watch = |step: &Step<'_>| {
+            if step.name() == "proven" {
+                proven.lock().unwrap().take().unwrap().send(()).unwrap();
+                tokio::task::block_in_place(|| may_go_on.lock().unwrap().recv().unwrap());
+            }
+        };
+        first.fetch_observed(&asked, &watch).await.unwrap().payment().clone()
+    });
+    is_proven.await.unwrap();
+    let watch = |step: &Step<'_>| {
+        if matches!(step.name(), "waiting" | "done") {
+            // The second time nobody listens.
+            let _ = go_on.send(());
+        }
+    };
+    let second = client.fetch_observed(&request, &watch).await.unwrap().payment().clone();
+    assert!(is_bought(&second), "{second:?}");
+    assert!(is_bought(&first.await.unwrap()));
+    assert_eq!(node.received().len(), 2);
 }
 
 #[tokio::test]

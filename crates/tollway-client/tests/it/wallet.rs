@@ -86,7 +86,8 @@ async fn purchase(fixture: &Fixture) -> (Purchase, Paid) {
     // Whole milliseconds, as a disk keeps them.
     let begun_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
     let path = "/a/b".to_owned();
-    let purchase = Purchase { origin: origin(), method: Method::POST, path, challenge, begun_at };
+    let (origin, node) = (origin(), Some("lnd://here".to_owned()));
+    let purchase = Purchase { origin, method: Method::POST, path, challenge, node, begun_at };
     (purchase, paid)
 }
 
@@ -112,6 +113,7 @@ async fn what_is_begun_is_pending_until_it_is_finished(fixture: Fixture) {
         assert_eq!(pending.challenge.invoice, purchase.challenge.invoice);
         assert_eq!(pending.challenge.scheme.name(), "L402");
         assert_eq!((&pending.method, &*pending.path), (&Method::POST, "/a/b"));
+        assert_eq!(pending.node.as_deref(), Some("lnd://here"));
         assert_eq!((&pending.origin, pending.begun_at), (&origin(), purchase.begun_at));
     }
     fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
