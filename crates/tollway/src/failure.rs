@@ -204,9 +204,7 @@ fn fetch_hint(error: &tollway_client::Error) -> Option<&'static str> {
         E::NoPayer => {
             "give `--node URL` or set TOLLWAY_NODE; `tollway devnet` starts nodes to try it with"
         }
-        E::Insecure(_) => {
-            "use https, or give `--allow-plain-http` where nobody else is on the way"
-        }
+        E::Insecure(_) => "use https, or give `--allow-plain-http` where nobody else is on the way",
         E::Terms(_) => "`--dry-run` shows what is asked; `--max-cost` says what you agree to",
         E::Unknown { .. } | E::WrongPreimage { .. } | E::NotStored { .. } => {
             "run the same command again: it asks the node first, and pays nothing new before the \

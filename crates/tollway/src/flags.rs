@@ -1,6 +1,16 @@
 //! What several commands' flags have in common.
 
+use std::path::{Path, PathBuf};
+
 use l402::{AmountError, Msat, Sat};
+
+use crate::failure::Failure;
+
+/// A path that means the same to a process in another folder, for URLs that are printed.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|source| Failure::Io { what: format!("finding {}", path.display()), source })
+}
 
 /// Reads an amount; a bare number is satoshi, as people say it on a command line.
 pub(crate) fn amount(text: &str) -> Result<Msat, AmountError> {

@@ -74,6 +74,7 @@ impl Command for DevnetUp {
         log::start(shell, "warn");
         let mut stop = Stop::listen()
             .map_err(|source| Failure::Io { what: "waiting for signals".into(), source })?;
+        let folder = folder.as_deref().map(flags::absolute).transpose()?;
         let config = DevnetConfig { folder, nodes, capacity, rpc, ..DevnetConfig::default() };
         let devnet = tokio::select! {
             devnet = Devnet::start(config) => devnet?,

@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::shell::Shell;
 use crate::signal::Stop;
 use crate::terminal::{BAD, STRONG, paint};
-use crate::{log, nodes};
+use crate::{flags, log, nodes};
 
 /// How long payments on their way have to end, when the process is asked to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -62,6 +62,7 @@ impl Command for NodeRun {
             .map_err(|source| Failure::Io { what: "waiting for signals".into(), source })?;
         let url = args.node.map(NodeUrl::new).ok_or(Failure::NoNode("run"))?;
         let socket = args.socket.map_or_else(|| shell.purse_socket(), Ok)?;
+        let socket = flags::absolute(&socket)?;
         let node = nodes::open(&url, shell).await?;
         let purse = Purse::bind(&socket, node).await?;
         shell.print(&Output::new(&Started::new(&purse))).map_err(Failure::Stdout)?;
@@ -79,7 +80,6 @@ pub(crate) fn say_unresolved(shell: &Shell, unresolved: &[Unresolved]) {
         shell.say(&format!("{note} payment {hash}, {amount} with fees; the node knows its end"));
     }
 }
-
 
 /// What is said once the socket is there.
 #[derive(Serialize)]

@@ -76,10 +76,8 @@ impl Command for Serve {
         let keyring = keyring(&mut config, shell)?;
         let invoicer = nodes::open_invoicer(&url, shell).await?;
         let gateway = Gateway::open(&config, invoicer, keyring)?;
-        let listening = |source| Failure::Io {
-            what: format!("listening on {}", config.listen),
-            source,
-        };
+        let listening =
+            |source| Failure::Io { what: format!("listening on {}", config.listen), source };
         let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         shell.print(&Output::new(&Started::new(address, &config))).map_err(Failure::Stdout)?;

@@ -29,14 +29,17 @@ pub(crate) struct Stage {
 impl Stage {
     /// Brings it all up.
     pub(crate) async fn set() -> Result<Self, Failure> {
-        let starting = |source| Failure::Io { what: "opening a port on this machine".into(), source };
+        let starting =
+            |source| Failure::Io { what: "opening a port on this machine".into(), source };
         let devnet = Devnet::start(DevnetConfig::default()).await?;
         let weather = Weather::start().await.map_err(starting)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(starting)?;
         let address = listener.local_addr().map_err(starting)?;
         let text = configuration(weather.address());
-        let config = Config::read(&text)
-            .map_err(|mistakes| Failure::Config { path: PathBuf::from("(the demo's)"), mistakes })?;
+        let config = Config::read(&text).map_err(|mistakes| Failure::Config {
+            path: PathBuf::from("(the demo's)"),
+            mistakes,
+        })?;
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| starting(io::Error::other(error)))?;
         let keyring = Keyring::new(MasterKey::new(key), vec![]);

@@ -115,7 +115,10 @@ impl Teller<'_> {
             let can = node.node.balance().outbound;
             self.line(node.name, &format!("{} can send {can}", paint(KEY, shorten(&id))));
         }
-        self.line("API", &format!("http://{}, which knows nothing of money", self.stage.upstream()));
+        self.line(
+            "API",
+            &format!("http://{}, which knows nothing of money", self.stage.upstream()),
+        );
         let gateway = paint(KEY, self.stage.url(""));
         self.line("gateway", &format!("{gateway} sells it for 10 sat; bob is paid"));
     }
@@ -174,7 +177,9 @@ impl Teller<'_> {
                 let ms = started.elapsed().as_secs_f64() * 1e3;
                 self.line("bob", &format!("is paid, and gives the preimage ({ms:.0} ms)"));
             }
-            Step::Proven { .. } => self.line("alice", "writes down the proof, and asks again with it"),
+            Step::Proven { .. } => {
+                self.line("alice", "writes down the proof, and asks again with it")
+            }
             _ => {}
         }
     }

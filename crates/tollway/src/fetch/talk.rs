@@ -51,7 +51,9 @@ fn words(step: &Step<'_>) -> String {
         Step::Begun { hash } => format!("payment {hash} is written down"),
         Step::Paying { hash } => format!("paying {hash}"),
         Step::Paid { fee, .. } => format!("paid, and {fee} for routing"),
-        Step::Proven { receipt } => format!("the proof of payment {} is written down", receipt.hash),
+        Step::Proven { receipt } => {
+            format!("the proof of payment {} is written down", receipt.hash)
+        }
         Step::SentAgain { status } => format!("{status} to the proof"),
         Step::Done { status } => format!("{status}"),
         // A step of a newer library.

@@ -158,8 +158,17 @@ async fn each_step_is_told_to_those_who_ask() {
     assert_eq!(
         steps,
         [
-            "asking", "answered", "challenged", "claimed", "held", "begun", "paying", "paid",
-            "proven", "sent-again", "done"
+            "asking",
+            "answered",
+            "challenged",
+            "claimed",
+            "held",
+            "begun",
+            "paying",
+            "paid",
+            "proven",
+            "sent-again",
+            "done"
         ],
         "{said:?}"
     );

@@ -8,3 +8,4 @@ mod killed;
 mod market;
 mod pure;
 mod run;
+mod staying;

@@ -1,0 +1,220 @@
+//! Commands that stay: what they say first, that they work together as they say, and that they stop
+//! when asked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::Origin;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::market::run;
+use crate::run::{Said, tollway};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A command that said one JSON object and goes on.
+struct Staying {
+    child: Child,
+    said: Value,
+}
+
+impl Staying {
+    async fn start(home: &Path, args: &[&str]) -> Self {
+        let mut command = Command::from(tollway(home, args));
+        command.args(["--format", "json"]).kill_on_drop(true);
+        let log = home.join(format!("{}.log", args[0]));
+        let mut child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+        let line = line.unwrap_or_else(|| panic!("{}", std::fs::read_to_string(&log).unwrap()));
+        let said = serde_json::from_str(&line).unwrap();
+        Self { child, said }
+    }
+
+    fn text(&self, pointer: &str) -> String {
+        let value = self.said.pointer(pointer);
+        value.unwrap_or_else(|| panic!("no {pointer} in {}", self.said)).as_str().unwrap().into()
+    }
+
+    /// Asks it to stop, as a terminal or a supervisor does, and waits for its end.
+    async fn stop(mut self, signal: &str) -> i32 {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("it stops when it is asked to").unwrap().code().unwrap()
+    }
+
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+fn private() -> TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(mode).tempdir().unwrap()
+}
+
+async fn get(home: &Path, node: &str, url: &str) -> Said {
+    run(tollway(home, ["get", "--node", node, url, "--format", "json"])).await
+}
+
+/// A gateway as its user starts it, selling `origin`.
+async fn serve(home: &Path, node: &str, origin: &Origin) -> Staying {
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\n[[service]]\nname = \"api\"\nupstream = \"{}\"\nprice = \"10 sat\"\n",
+        origin.url("")
+    );
+    std::fs::write(home.join("gateway.toml"), text).unwrap();
+    Staying::start(home, &["serve", "--config", "gateway.toml"]).await
+}
+
+/// Everything as a developer would have it: a private network, a gateway, a buyer, four processes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_payment_between_real_processes() {
+    let home = private();
+    let origin = Origin::start().await;
+    let devnet = Staying::start(home.path(), &["devnet", "--folder", "net"]).await;
+    let (alice, bob) = (devnet.text("/nodes/0/url"), devnet.text("/nodes/1/url"));
+    let gateway = serve(home.path(), &bob, &origin).await;
+    let url = format!("{}/page", gateway.text("/listen"));
+
+    let said = get(home.path(), &alice, &url).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.json()["payment"]["by"], "bought", "{said:?}");
+    let said = get(home.path(), &alice, &url).await;
+    assert_eq!(said.json()["payment"]["by"], "token", "{said:?}");
+
+    // A private network that was killed is the same one the next time.
+    devnet.kill().await;
+    let id = "/nodes/0/node_id";
+    let devnet_again = Staying::start(home.path(), &["devnet", "--folder", "net"]).await;
+    assert_eq!(devnet_again.text("/nodes/1/url"), bob);
+    assert_eq!(devnet_again.text(id).len(), 66);
+    let fresh = private();
+    let said = get(fresh.path(), &alice, &url).await;
+    assert_eq!(said.json()["payment"]["by"], "bought", "{said:?}");
+
+    assert_eq!(gateway.stop("-TERM").await, 0);
+    assert_eq!(devnet_again.stop("-INT").await, 0);
+    assert_eq!(origin.count("/page"), 3);
+}
+
+/// One process owns the node's folder and its purse serves it; the chain is another process's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_run_from_its_url_and_its_folder_has_one_owner() {
+    let home = private();
+    let devnet = Staying::start(home.path(), &["devnet", "--nodes", "1"]).await;
+    let bitcoind = devnet.text("/bitcoind");
+    let node = format!("ldk:{}/n?network=regtest&bitcoind={bitcoind}", home.path().display());
+    let socket = home.path().join("n.sock").display().to_string();
+    let args = ["node", "run", "--node", &node, "--socket", &socket];
+    let running = Staying::start(home.path(), &args).await;
+    assert_eq!(running.text("/node"), format!("purse:{socket}"));
+
+    let second = run(tollway(home.path(), ["node", "run", "--node", &node, "--socket", "b"])).await;
+    assert_eq!(second.code, 4, "{second:?}");
+    assert!(second.stderr.contains("is running already"), "{second:?}");
+
+    assert_eq!(running.stop("-INT").await, 0);
+    let again = Staying::start(home.path(), &args).await;
+    again.kill().await;
+    // The socket of a process that was killed is taken over.
+    let again = Staying::start(home.path(), &args).await;
+    assert_eq!(again.stop("-TERM").await, 0);
+    assert_eq!(devnet.stop("-TERM").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_tells_its_story_and_ends() {
+    let home = private();
+    let said = run(tollway(home.path(), ["demo"])).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    for part in ["402 Payment Required", "10 sat", "is the payment hash", "nothing paid"] {
+        assert!(said.stderr.contains(part), "no `{part}` in {said:?}");
+    }
+    assert!(std::fs::read_dir(home.path()).unwrap().next().is_none(), "nothing is left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_that_stays_can_be_tried_from_another_terminal() {
+    use base64::Engine as _;
+    let home = private();
+    let demo = Staying::start(home.path(), &["demo", "--keep"]).await;
+    let said = &demo.said;
+    assert_eq!((&said["status"], &said["reused_status"]), (&200.into(), &200.into()), "{said}");
+    assert_eq!(said["amount_msat"], 10_000);
+    for number in ["first_paid_ms", "payments_per_second", "fee_msat"] {
+        assert!(said[number].as_f64().is_some_and(|figure| figure >= 0.0), "{number}: {said}");
+    }
+    assert!(demo.text("/paid_body").contains("berlin"));
+    let preimage: l402::Preimage = demo.text("/preimage").parse().unwrap();
+    let invoice: l402::Invoice = demo.text("/invoice").parse().unwrap();
+    assert!(preimage.opens(invoice.payment_hash()));
+    assert_eq!(demo.text("/payment_hash"), invoice.payment_hash().to_string());
+    let token = base64::prelude::BASE64_STANDARD.decode(demo.text("/token")).unwrap();
+    let macaroon = l402::Macaroon::parse(&token).unwrap();
+    assert_eq!(macaroon.payment_hash(), Some(invoice.payment_hash()));
+
+    let url = demo.text("/paid_url");
+    let unpaid = run(tollway(home.path(), ["get", &url])).await;
+    assert_eq!(unpaid.code, 9, "a stranger without a node pays nothing: {unpaid:?}");
+    let echo = run(tollway(home.path(), ["get", &demo.text("/echo_url")])).await;
+    assert!(echo.stdout.contains("x-forwarded-for"), "{echo:?}");
+    assert_eq!(demo.stop("-INT").await, 0);
+}
+
+/// What `--keep` prints for people can be typed as it is printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_that_the_demo_prints_work_as_printed() {
+    let home = private();
+    let mut command = Command::from(tollway(home.path(), ["demo", "--keep"]));
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut commands = Vec::new();
+    let reading = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(" get --node ") {
+                commands.push(line);
+            } else if line.contains("curl -i") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap();
+    assert_eq!(commands.len(), 3);
+    for (line, code) in commands.iter().zip([0, 0, 0]) {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", line]).env("TOLLWAY_HOME", home.path()).current_dir(home.path());
+        let said = run(shell).await;
+        assert_eq!(said.code, code, "{line}: {said:?}");
+    }
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+    assert_eq!(ended.expect("it stops").unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_mistake_in_a_configuration_is_named_with_its_line() {
+    let home = private();
+    let text = "lissten = \"x\"\n[[service]]\nname = \"a\"\nupstream = \"http://127.0.0.1:1\"\n";
+    std::fs::write(home.path().join("gateway.toml"), text).unwrap();
+    let said = run(tollway(home.path(), ["serve", "--check"])).await;
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    assert!(said.stderr.contains("line 1: `lissten`"), "{said:?}");
+    assert!(said.stderr.contains("did you mean `listen`?"), "{said:?}");
+    assert!(said.stderr.contains("line 2: service `a` has no `price`"), "{said:?}");
+
+    std::fs::write(
+        home.path().join("gateway.toml"),
+        text.replace("lissten = \"x\"\n", "") + "price = \"1 sat\"",
+    )
+    .unwrap();
+    let said = run(tollway(home.path(), ["serve", "--check"])).await;
+    assert_eq!(said.code, 0, "{said:?}");
+}
