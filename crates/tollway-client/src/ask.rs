@@ -151,7 +151,8 @@ impl<'a> Call<'a> {
         if !self.may_show_credentials() || self.tried.len() >= MOST_TRIED {
             return Ok(None);
         }
-        let tokens = self.shared.wallet.find(&self.request.origin).await?;
+        let Request { origin, .. } = self.request;
+        let tokens = self.shared.wallet.find(origin, self.request.path()).await?;
         // Until its buyer has used a token once it is the buyer's: some open one door, one time.
         // Whoever holds the claim is the buyer, or the buyer is gone.
         let spare = |token: &Token| {

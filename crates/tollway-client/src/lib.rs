@@ -74,6 +74,7 @@ pub use response::{Payment, Response};
 pub use resume::Ending;
 pub use terms::Terms;
 pub use wallet::{
-    Claim, MemoryWallet, Purchase, Receipt, SqliteWallet, Standing, Token, Wallet, WalletError,
+    Claim, MOST_OTHERS, MemoryWallet, Purchase, Receipt, SqliteWallet, Standing, Token, Wallet,
+    WalletError,
 };
 pub use wire::Timeouts;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use l402::{Paid, PaymentHash};
 
 use super::claim::{Once, Turns};
-use super::{Claim, Purchase, Receipt, Standing, Token, Wallet, WalletError};
+use super::{Claim, MOST_OTHERS, Purchase, Receipt, Standing, Token, Wallet, WalletError};
 use crate::origin::Origin;
 
 /// A wallet in memory. A payment whose end is not known when the process ends is known to nobody
@@ -47,9 +47,15 @@ impl Wallet for MemoryWallet {
         Ok(Claim::new(origin.clone(), turn))
     }
 
-    async fn find(&self, origin: &Origin) -> Result<Vec<Token>, WalletError> {
+    async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
+        let mut others = 0;
         let kept = |token: &&Token| {
-            token.purchase.origin == *origin && token.standing != Standing::Quarantined
+            let Token { purchase, standing, .. } = token;
+            if purchase.origin != *origin || *standing == Standing::Quarantined {
+                return false;
+            }
+            others += usize::from(purchase.path != path);
+            purchase.path == path || others <= MOST_OTHERS
         };
         Ok(self.books().finished.iter().rev().filter(kept).cloned().collect())
     }

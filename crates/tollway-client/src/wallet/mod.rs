@@ -20,6 +20,10 @@ pub use claim::Claim;
 pub use memory::MemoryWallet;
 pub use sqlite::SqliteWallet;
 
+/// How many tokens of other paths a wallet finds for a request: a server that sells one token for
+/// each of a million paths does not make each request slower than the one before.
+pub const MOST_OTHERS: usize = 64;
+
 /// The buyer's books. What [`begin`](Self::begin) and [`finish`](Self::finish) wrote is on disk when
 /// they return, in a wallet that has a disk.
 ///
@@ -37,8 +41,9 @@ pub trait Wallet: fmt::Debug + Send + Sync {
         waiting: &(dyn Fn() + Send + Sync),
     ) -> Result<Claim, WalletError>;
 
-    /// What was finished for this origin and is not [`Standing::Quarantined`], the newest first.
-    async fn find(&self, origin: &Origin) -> Result<Vec<Token>, WalletError>;
+    /// What was finished for this origin and is not [`Standing::Quarantined`], the newest first:
+    /// everything that was bought for `path`, and of the rest the newest [`MOST_OTHERS`].
+    async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError>;
 
     /// What was begun and not finished, the oldest first; of one origin, or of all.
     async fn pending(&self, origin: Option<&Origin>) -> Result<Vec<Purchase>, WalletError>;

@@ -34,7 +34,7 @@ CREATE TABLE payment (
     CHECK ((standing = 'begun') = (preimage IS NULL)),
     CHECK ((preimage IS NULL) = (fee_msat IS NULL) AND (preimage IS NULL) = (paid_ms IS NULL))
 ) STRICT;
-CREATE INDEX payment_by_origin ON payment (origin, standing);
+CREATE INDEX payment_by_origin ON payment (origin, paid_ms);
 ";
 
 /// What `standing` says of a payment that has no proof yet.

@@ -14,7 +14,7 @@ use rusqlite_migration::{M, Migrations};
 
 use super::claim::{self, Once, Turns};
 use super::record::{self, BEGUN, COLUMNS, SCHEMA};
-use super::{Claim, Purchase, Receipt, Standing, Token, Wallet, WalletError};
+use super::{Claim, MOST_OTHERS, Purchase, Receipt, Standing, Token, Wallet, WalletError};
 use crate::origin::Origin;
 
 /// How long to wait for another process's write to end. Each is one row.
@@ -215,12 +215,16 @@ impl Wallet for SqliteWallet {
         Ok(Claim::new(origin.clone(), (file, turn)))
     }
 
-    async fn find(&self, origin: &Origin) -> Result<Vec<Token>, WalletError> {
-        let origin = origin.to_string();
+    async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
+        let (origin, path) = (origin.to_string(), path.to_owned());
         self.with("read", move |database| {
-            let rest = "origin = ?1 AND standing NOT IN ('begun', 'quarantined') \
-                        ORDER BY paid_ms DESC, rowid DESC";
-            list(database, rest, [origin], record::token)
+            let usable = "origin = ?1 AND standing NOT IN ('begun', 'quarantined')";
+            let newest = "ORDER BY paid_ms DESC, rowid DESC";
+            let rest = format!(
+                "{usable} AND (path = ?2 OR rowid IN (SELECT rowid FROM payment \
+                 WHERE {usable} AND path <> ?2 {newest} LIMIT {MOST_OTHERS})) {newest}"
+            );
+            list(database, &rest, [origin, path], record::token)
         })
         .await
     }

@@ -182,8 +182,8 @@ impl Wallet for Full {
         self.inner.claim(origin, waiting).await
     }
 
-    async fn find(&self, origin: &Origin) -> Result<Vec<Token>, WalletError> {
-        self.inner.find(origin).await
+    async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
+        self.inner.find(origin, path).await
     }
 
     async fn pending(&self, origin: Option<&Origin>) -> Result<Vec<Purchase>, WalletError> {

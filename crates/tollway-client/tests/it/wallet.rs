@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use l402::{Msat, Paid, Preimage};
 use testkit::{FakeNetwork, FakeNode};
-use tollway_client::{MemoryWallet, Origin, Purchase, SqliteWallet, Standing, Wallet, WalletError};
+use tollway_client::{
+    MOST_OTHERS, MemoryWallet, Origin, Purchase, SqliteWallet, Standing, Wallet, WalletError,
+};
 
 use crate::seller::challenge;
 
@@ -65,6 +67,7 @@ wallet_contract!(
     a_second_claim_waits_for_the_first,
     a_waiting_claim_can_be_given_up,
     a_quarantined_token_is_kept_and_not_found,
+    what_was_bought_for_a_path_is_found_however_much_was_bought_since,
 );
 
 fn origin() -> Origin {
@@ -103,7 +106,7 @@ async fn what_is_begun_is_pending_until_it_is_finished(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let claim = claim(&fixture.wallet).await;
     fixture.wallet.begin(&claim, &purchase).await.unwrap();
-    assert!(fixture.again.find(&origin()).await.unwrap().is_empty());
+    assert!(fixture.again.find(&origin(), "/a/b").await.unwrap().is_empty());
     assert!(fixture.again.pending(Some(&other())).await.unwrap().is_empty());
     for of in [None, Some(&origin())] {
         let pending = fixture.again.pending(of).await.unwrap();
@@ -131,11 +134,11 @@ async fn what_is_finished_is_found_and_never_forgotten(fixture: Fixture) {
     assert_eq!(receipt.description.as_deref(), Some("a test"));
 
     fixture.wallet.forget(&claim, purchase.hash()).await.unwrap();
-    let tokens = fixture.again.find(&origin()).await.unwrap();
+    let tokens = fixture.again.find(&origin(), "/a/b").await.unwrap();
     let [token] = &tokens[..] else { panic!("{tokens:?}") };
     assert_eq!(token.authorization(), purchase.challenge.authorization(&paid.preimage));
     assert_eq!(token.receipt(), receipt);
-    assert!(fixture.again.find(&other()).await.unwrap().is_empty());
+    assert!(fixture.again.find(&other(), "/a/b").await.unwrap().is_empty());
     assert_eq!(fixture.again.receipts().await.unwrap(), [receipt]);
 }
 
@@ -237,10 +240,30 @@ async fn a_quarantined_token_is_kept_and_not_found(fixture: Fixture) {
     fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
     for standing in [Standing::Honoured, Standing::InVain] {
         fixture.wallet.judge(purchase.hash(), standing).await.unwrap();
-        assert_eq!(fixture.again.find(&origin()).await.unwrap()[0].standing, standing);
+        assert_eq!(fixture.again.find(&origin(), "/a/b").await.unwrap()[0].standing, standing);
     }
     fixture.wallet.judge(purchase.hash(), Standing::Quarantined).await.unwrap();
-    assert!(fixture.again.find(&origin()).await.unwrap().is_empty());
+    assert!(fixture.again.find(&origin(), "/a/b").await.unwrap().is_empty());
     let receipts = fixture.again.receipts().await.unwrap();
     assert_eq!((receipts.len(), receipts[0].standing), (1, Standing::Quarantined));
+}
+
+async fn what_was_bought_for_a_path_is_found_however_much_was_bought_since(fixture: Fixture) {
+    let claim = claim(&fixture.wallet).await;
+    let buy = async |path: &str, at: u64| {
+        let (purchase, paid) = purchase(&fixture).await;
+        let purchase = Purchase { path: path.to_owned(), ..purchase };
+        fixture.wallet.begin(&claim, &purchase).await.unwrap();
+        let at = later() + Duration::from_secs(at);
+        fixture.wallet.finish(&claim, purchase.hash(), &paid, at).await.unwrap();
+    };
+    buy("/a/b", 0).await;
+    let most = u64::try_from(MOST_OTHERS).unwrap();
+    for n in 0..most + 3 {
+        buy(&format!("/other/{n}"), n).await;
+    }
+    let found = fixture.again.find(&origin(), "/a/b").await.unwrap();
+    let paths: Vec<_> = found.into_iter().map(|token| token.purchase.path).collect();
+    let newest = (3..most + 3).rev().map(|n| format!("/other/{n}"));
+    assert_eq!(paths, newest.chain(["/a/b".to_owned()]).collect::<Vec<_>>());
 }
