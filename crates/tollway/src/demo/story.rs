@@ -131,7 +131,7 @@ impl Teller<'_> {
         self.heading("What is free");
         let response = self.fetch(&get(&self.stage.url("/health"))?).await?;
         self.line("alice", "GET /health");
-        self.line("gateway", &format!("{}", paint(GOOD, response.status())));
+        self.line("gateway", &paint(GOOD, response.status()));
         Ok(())
     }
 

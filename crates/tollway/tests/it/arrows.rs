@@ -198,7 +198,7 @@ impl Graph {
         while let Some(path) = queue.pop_front() {
             let last = path.last().expect("a path has a beginning");
             for next in self.edges.get(last).into_iter().flatten() {
-                let longer = [&path[..], &[next.clone()]].concat();
+                let longer = [&path[..], std::slice::from_ref(next)].concat();
                 if next == to {
                     return Some(longer);
                 }
