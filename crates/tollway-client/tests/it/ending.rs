@@ -6,12 +6,12 @@ use std::time::Duration;
 use l402::{Msat, NodeErrorKind, Payer, PaymentHash, Why};
 use testkit::{Act, FakeNetwork, FakeNode, Link};
 use tollway_client::{
-    Client, Ending, Error, MemoryWallet, MoneyMoved, PayerSource, Payment, Step, Terms,
+    Client, Ending, Error, MemoryWallet, MoneyMoved, PayerSource, Payment, Step, Terms, Wallet,
 };
 
 use crate::buying::{client, get, sat, terms, text};
 use crate::refusing::lines;
-use crate::seller::{Offer, Rules, Seller};
+use crate::seller::{Offer, Rules, Seller, begun, offer};
 
 /// A client that waits for a payment no longer than a test may take.
 fn hasty(buyer: &FakeNode) -> Client {
@@ -100,22 +100,22 @@ async fn a_payment_that_came_back_is_made_once_more_with_the_same_invoice() {
 #[tokio::test]
 async fn a_payment_that_came_back_too_late_is_forgotten_and_a_new_one_made() {
     let (buyer, node) = FakeNetwork::pair();
-    let rules = Rules { expiry: Duration::from_secs(1), ..Rules::default() };
-    let seller = Seller::start(&node, rules).await;
-    let client = hasty(&buyer);
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(MemoryWallet::new());
     let request = get(&seller.url("/weather"));
 
-    let late = buyer.next(Act::PayLate);
-    let hash = unknown(client.fetch(&request).await.unwrap_err());
-    late.fail(Why::Expired);
-    seller.rules().expiry = Duration::from_secs(3600);
-    let expires_at = client.pending().await.unwrap()[0].challenge.invoice.expires_at().unwrap();
-    let left = expires_at.duration_since(std::time::SystemTime::now()).unwrap_or_default();
-    tokio::time::sleep(left).await;
+    let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+    let expired = buyer.on().foreign_invoice(sat(10), hour, minute);
+    let begun = begun(&request, offer(&expired, &["services=weather:0"]));
+    let claim = wallet.claim(request.origin(), &|| {}).await.unwrap();
+    wallet.begin(&claim, &begun).await.unwrap();
+    drop(claim);
+
+    let client = Client::builder(wallet, terms()).payer(buyer.payer()).build().unwrap();
     let response = client.fetch(&request).await.unwrap();
     let Payment::Bought(receipt) = response.payment() else { panic!("{response:?}") };
-    assert_ne!(receipt.hash, hash);
     assert_eq!(node.received(), [(receipt.hash, sat(10))]);
+    assert_eq!(buyer.orders(), [receipt.hash]);
     assert!(client.pending().await.unwrap().is_empty());
 }
 

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
+use l402::{Invoicer, Msat, PayOrder, Payer};
 use testkit::FakeNetwork;
 use tollway_client::{
     Client, Error, MemoryWallet, MoneyMoved, Payment, Request, Standing, Step, Wallet,
 };
 
-use crate::buying::{client, get, sat};
-use crate::seller::{Door, Offer, Rules, Seller};
+use crate::buying::{client, get, sat, terms};
+use crate::seller::{Door, Offer, Rules, Seller, begun, offer};
 
 fn no_caveats(door: Door) -> Rules {
     Rules { caveats: vec![], door, ..Rules::default() }
@@ -196,19 +197,25 @@ async fn what_was_paid_in_vain_is_paid_for_again_when_the_caller_insists() {
 #[tokio::test]
 async fn what_was_paid_in_vain_and_has_expired_is_bought_anew() {
     let (buyer, node) = FakeNetwork::pair();
-    let door = Door::Never(StatusCode::PAYMENT_REQUIRED);
-    let end = SystemTime::now() + Duration::from_millis(1500);
-    let seconds = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let caveats = vec!["services=weather:0".into(), format!("weather_valid_until={seconds}")];
-    let seller = Seller::start(&node, Rules { door, caveats, ..Rules::default() }).await;
-    let client = client(&buyer);
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(MemoryWallet::new());
     let request = get(&seller.url("/a"));
-    client.fetch(&request).await.unwrap_err();
 
-    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default()).await;
-    *seller.rules() = Rules::default();
+    let hour = Duration::from_secs(3600);
+    let invoice = node.invoice(sat(10), "x", hour).await.unwrap();
+    let order = PayOrder { invoice: &invoice, max_fee: Msat::ZERO, patience: hour };
+    let paid = buyer.pay(order).await.unwrap();
+    let expired = offer(&invoice, &["services=weather:0", "weather_valid_until=1"]);
+    let claim = wallet.claim(request.origin(), &|| {}).await.unwrap();
+    wallet.begin(&claim, &begun(&request, expired)).await.unwrap();
+    let hash = invoice.payment_hash();
+    wallet.finish(&claim, hash, &paid, SystemTime::now()).await.unwrap();
+    wallet.judge(hash, Standing::InVain).await.unwrap();
+    drop(claim);
+
+    let client = Client::builder(wallet, terms()).payer(buyer.payer()).build().unwrap();
     assert!(is_bought(&client, &request).await);
+    assert!(seller.heard()[0].authorization().is_empty());
     assert_eq!(node.received().len(), 2);
 }
 

@@ -23,6 +23,7 @@ use testkit::FakeNode;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tollway_client::Purchase;
 
 /// What a seller does with a request.
 #[derive(Clone, Debug)]
@@ -324,12 +325,22 @@ fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     answer
 }
 
-/// A challenge for a token that nobody sold.
-pub(crate) async fn challenge(node: &FakeNode, sat: u64, caveats: &[&str]) -> Challenge {
-    let amount = Msat::from_sat(sat).unwrap();
-    let invoice = node.invoice(amount, "a test", Duration::from_secs(3600)).await.unwrap();
+/// An offer of that invoice, with a token of nobody's for it.
+pub(crate) fn offer(invoice: &Invoice, caveats: &[&str]) -> Challenge {
     let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
     let token = keyring.mint(invoice.payment_hash(), [1; 28], caveats);
     let scheme = scheme::find("L402").unwrap();
-    Challenge::new(scheme, Token::from_macaroon(&token), invoice).unwrap()
+    Challenge::new(scheme, Token::from_macaroon(&token), invoice.clone()).unwrap()
+}
+
+/// The record of a purchase that this request led to.
+pub(crate) fn begun(request: &tollway_client::Request, challenge: Challenge) -> Purchase {
+    Purchase {
+        origin: request.origin().clone(),
+        method: Method::GET,
+        path: request.path().to_owned(),
+        challenge,
+        node: None,
+        begun_at: SystemTime::now(),
+    }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use l402::{Msat, Paid, Preimage};
+use l402::{Invoicer, Msat, Paid, PayOrder, Payer, Preimage};
 use testkit::{FakeNetwork, FakeNode};
 use tollway_client::{
     MOST_OTHERS, MemoryWallet, Origin, Purchase, SqliteWallet, Standing, Wallet, WalletError,
 };
 
-use crate::seller::challenge;
+use crate::seller::offer;
 
 /// A wallet, a way to open the same wallet once more, and a seller's node.
 struct Fixture {
@@ -79,13 +79,12 @@ fn other() -> Origin {
 }
 
 async fn purchase(fixture: &Fixture) -> (Purchase, Paid) {
-    let challenge = challenge(&fixture.seller, 10, &["services=a:0"]).await;
-    let order = l402::PayOrder {
-        invoice: &challenge.invoice,
-        max_fee: Msat::ZERO,
-        patience: Duration::from_secs(5),
-    };
-    let paid = fixture.buyer.payer().pay(order).await.unwrap();
+    let hour = Duration::from_secs(3600);
+    let amount = Msat::from_sat(10).unwrap();
+    let invoice = fixture.seller.invoice(amount, "a test", hour).await.unwrap();
+    let order = PayOrder { invoice: &invoice, max_fee: Msat::ZERO, patience: hour };
+    let paid = fixture.buyer.pay(order).await.unwrap();
+    let challenge = offer(&invoice, &["services=a:0"]);
     // Whole milliseconds, as a disk keeps them.
     let begun_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
     let path = "/a/b".to_owned();

@@ -14,9 +14,13 @@ use tollway_client::{
 use crate::buying::{client, get, terms, text};
 use crate::seller::{Rules, Seller};
 
-fn impatient() -> Client {
-    let short = Duration::from_millis(50);
-    let timeouts = Timeouts { answer: short, idle: short, ..Timeouts::default() };
+/// Long enough for whatever is expected to come, on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+/// Waited out where nothing is expected to come.
+const SHORT: Duration = Duration::from_millis(400);
+
+fn waiting(answer: Duration, idle: Duration) -> Client {
+    let timeouts = Timeouts { connect: LONG, answer, idle };
     let wallet = Arc::new(MemoryWallet::new());
     Client::builder(wallet, terms()).timeouts(timeouts).build().unwrap()
 }
@@ -32,7 +36,7 @@ fn kind(error: &Error) -> HttpErrorKind {
 async fn a_server_that_is_not_there_is_an_error_without_the_query() {
     let port = Origin::start().await.address().port();
     let request = get(&format!("http://127.0.0.1:{port}/x?key=hunter2"));
-    let error = impatient().fetch(&request).await.unwrap_err();
+    let error = waiting(LONG, LONG).fetch(&request).await.unwrap_err();
     assert_eq!((kind(&error), error.money_moved()), (HttpErrorKind::Connect, MoneyMoved::No));
     let mut said = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(&error);
@@ -44,19 +48,20 @@ async fn a_server_that_is_not_there_is_an_error_without_the_query() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_or_stops_is_given_up() {
+async fn a_server_that_does_not_answer_is_given_up() {
     let origin = Origin::start().await;
-    let client = impatient();
-    let error = client.fetch(&get(&origin.url("/slow"))).await.unwrap_err();
+    let error = waiting(SHORT, LONG).fetch(&get(&origin.url("/slow"))).await.unwrap_err();
     assert_eq!(kind(&error), HttpErrorKind::Timeout);
-    let error = client.fetch(&get(&origin.url("/fail"))).await.unwrap_err();
+    let error = waiting(LONG, LONG).fetch(&get(&origin.url("/fail"))).await.unwrap_err();
     assert_eq!(kind(&error), HttpErrorKind::Broken);
+}
 
-    let mut dripping = client.fetch(&get(&origin.url("/drip"))).await.unwrap();
-    origin.drip();
-    assert_eq!(dripping.chunk().await.unwrap().unwrap(), "drip 0\n");
+#[tokio::test]
+async fn a_body_that_stops_is_given_up() {
+    let origin = Origin::start().await;
+    let mut dripping = waiting(LONG, SHORT).fetch(&get(&origin.url("/drip"))).await.unwrap();
     assert_eq!(dripping.chunk().await.unwrap_err().kind, HttpErrorKind::Timeout);
-    let mut broken = client.fetch(&get(&origin.url("/broken"))).await.unwrap();
+    let mut broken = waiting(LONG, LONG).fetch(&get(&origin.url("/broken"))).await.unwrap();
     assert_eq!(broken.chunk().await.unwrap().unwrap().len(), 500);
     assert_eq!(broken.chunk().await.unwrap_err().kind, HttpErrorKind::Broken);
 }
@@ -65,9 +70,10 @@ async fn a_server_that_does_not_answer_or_stops_is_given_up() {
 #[tokio::test]
 async fn a_long_body_has_no_limit_of_its_own() {
     let origin = Origin::start().await;
-    let mut dripping = impatient().fetch(&get(&origin.url("/drip"))).await.unwrap();
-    for n in 0..6 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let limit = SHORT * 3;
+    let mut dripping = waiting(limit, limit).fetch(&get(&origin.url("/drip"))).await.unwrap();
+    for n in 0..5 {
+        tokio::time::sleep(limit / 4).await;
         origin.drip();
         assert_eq!(dripping.chunk().await.unwrap().unwrap(), format!("drip {n}\n"));
     }
@@ -78,7 +84,7 @@ async fn a_long_body_has_no_limit_of_its_own() {
 async fn a_payment_may_take_longer_than_an_answer() {
     let (buyer, node) = FakeNetwork::pair();
     let seller = Seller::start(&node, Rules::default()).await;
-    let limit = Duration::from_millis(200);
+    let limit = SHORT * 2;
     let timeouts = Timeouts { answer: limit, idle: limit, connect: limit };
     let wallet = Arc::new(MemoryWallet::new());
     let client = Client::builder(wallet, terms()).payer(buyer.payer()).timeouts(timeouts);
@@ -87,7 +93,7 @@ async fn a_payment_may_take_longer_than_an_answer() {
     let request = get(&seller.url("/weather"));
     let call = tokio::spawn(async move { client.fetch(&request).await.map(drop) });
     slow.arrived().await;
-    tokio::time::sleep(limit * 2).await;
+    tokio::time::sleep(limit + SHORT / 4).await;
     slow.proceed();
     call.await.unwrap().unwrap();
 }
