@@ -9,7 +9,7 @@ use l402::{Credential, Denied, Facts, Keyring, Malformed, Msat, Verified};
 
 use crate::tariff::{Access, Tariff};
 
-/// Leave to reach the upstream, which takes one with each request. Only [`judge`] makes one: by
+/// Leave to reach the upstream, which takes one with each request. Only this module makes one: by
 /// verification, or because nothing is asked.
 #[derive(Debug)]
 #[must_use]
