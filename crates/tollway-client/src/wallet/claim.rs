@@ -129,6 +129,13 @@ pub(super) async fn lock(
     }
 }
 
+/// Locks the wallet itself, for as long as the file lives. For what is short: it blocks.
+pub(super) fn lock_all(folder: &Path) -> io::Result<File> {
+    let file = open(&folder.join("opening"))?;
+    file.lock()?;
+    Ok(file)
+}
+
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);

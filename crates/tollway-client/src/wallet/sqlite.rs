@@ -110,6 +110,8 @@ fn open(path: &Path, locks: &Path) -> Result<Connection, WalletError> {
     };
     make_private(path, locks).map_err(|error| failed(error.into()))?;
     refuse_exposed(path)?;
+    // Two that make the same table at the same time would be one too many.
+    let _alone = claim::lock_all(locks).map_err(|error| failed(error.into()))?;
     let connect = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
         let mut database = Connection::open(path)?;
         database.busy_timeout(PATIENCE)?;

@@ -28,7 +28,8 @@ const ENDED: &str = "ended ";
 #[ignore = "the tests that kill it start it"]
 fn buyer() {
     let argument = |name: &str| std::env::var(name).unwrap();
-    let stop = argument("BUYER_STOPS_AT");
+    // Whoever runs all that is ignored gives no arguments.
+    let Ok(stop) = std::env::var("BUYER_STOPS_AT") else { return };
     let watch = move |step: &Step<'_>| {
         eprintln!("{STEP}{}", step.name());
         while step.name() == stop {
