@@ -28,6 +28,12 @@ pub(crate) async fn text(response: Response) -> String {
     String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap()
 }
 
+/// Waits for what comes at once unless the test has failed.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, what).await.expect("it comes in time")
+}
+
 pub(crate) fn get(url: &str) -> Request {
     Request::get(url).unwrap()
 }

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStderr, Command};
 use tollway_client::{Client, Error, Payment, SqliteWallet, Step};
 
-use crate::buying::{get, terms};
+use crate::buying::{get, soon, terms};
 
 /// What the child prints before what it has to say.
 const STEP: &str = "step ";
@@ -83,12 +83,12 @@ impl Buyer {
 
     /// Waits until it has passed the step of that name.
     pub(crate) async fn passed(&mut self, step: &str) {
-        while self.hear(STEP).await != step {}
+        soon(async { while self.hear(STEP).await != step {} }).await;
     }
 
     /// Waits until it is done, and says how that was.
     pub(crate) async fn ended(mut self) -> String {
-        self.hear(ENDED).await
+        soon(self.hear(ENDED)).await
     }
 
     /// SIGKILL.

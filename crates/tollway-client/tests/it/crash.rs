@@ -5,7 +5,7 @@ use std::sync::Arc;
 use testkit::{Act, FakeNetwork, FakeNode};
 use tollway_client::{Client, Payment, SqliteWallet, Step};
 
-use crate::buying::{get, sat, terms};
+use crate::buying::{get, sat, soon, terms};
 use crate::child::{Buyer, serve};
 use crate::seller::{Rules, Seller};
 
@@ -101,7 +101,7 @@ async fn a_process_that_is_killed_while_the_payment_is_on_its_way_pays_once() {
     let start = || Buyer::start(&wallet, &address, &seller.url("/weather"), "");
 
     let killed = start();
-    late.arrived().await;
+    soon(late.arrived()).await;
     killed.kill().await;
     assert_eq!(start().ended().await, "unknown");
     late.proceed();
@@ -120,7 +120,7 @@ async fn two_processes_that_want_the_same_thing_buy_it_once() {
     let start = |path| Buyer::start(&wallet, &address, &seller.url(path), "");
 
     let first = start("/weather/berlin");
-    slow.arrived().await;
+    soon(slow.arrived()).await;
     let mut second = start("/weather/paris");
     second.passed("waiting").await;
     slow.proceed();

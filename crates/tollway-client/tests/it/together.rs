@@ -6,7 +6,7 @@ use testkit::{Act, FakeNetwork};
 use tokio::task::JoinSet;
 use tollway_client::{Client, MemoryWallet, Payment, SqliteWallet, Step};
 
-use crate::buying::{client, get, sat, terms};
+use crate::buying::{client, get, sat, soon, terms};
 use crate::seller::{Door, Rules, Seller};
 
 fn is_bought(payment: &Payment) -> bool {
@@ -67,7 +67,7 @@ async fn nobody_uses_a_token_before_its_buyer() {
         };
         first.fetch_observed(&asked, &watch).await.unwrap().payment().clone()
     });
-    is_proven.await.unwrap();
+    soon(is_proven).await.unwrap();
     let watch = |step: &Step<'_>| {
         if matches!(step.name(), "waiting" | "done") {
             // The second time nobody listens.
@@ -102,12 +102,12 @@ async fn two_clients_on_one_wallet_file_buy_once() {
             client.fetch_observed(&request, &watch).await.unwrap().payment().clone()
         }));
     }
-    waiting.recv().await.unwrap();
-    slow.arrived().await;
+    soon(waiting.recv()).await.unwrap();
+    soon(slow.arrived()).await;
     slow.proceed();
     let mut bought = 0;
     for call in calls {
-        bought += usize::from(is_bought(&call.await.unwrap()));
+        bought += usize::from(is_bought(&soon(call).await.unwrap()));
     }
     assert_eq!((bought, node.received_total()), (1, sat(10)));
 }
@@ -123,7 +123,7 @@ async fn a_dropped_call_leaves_its_payment_to_the_next() {
 
     let (dropped, asked) = (client.clone(), request.clone());
     let dropped = tokio::spawn(async move { dropped.fetch(&asked).await.map(drop) });
-    let hash = late.arrived().await;
+    let hash = soon(late.arrived()).await;
     dropped.abort();
     assert!(dropped.await.unwrap_err().is_cancelled());
     assert_eq!(client.held(), sat(20));
@@ -144,8 +144,8 @@ async fn different_wallets_do_not_wait_for_one_another() {
     let request = get(&seller.url("/weather"));
     let asked = request.clone();
     let waiting = tokio::spawn(async move { first.fetch(&asked).await.map(drop) });
-    late.arrived().await;
-    second.fetch(&request).await.unwrap();
+    soon(late.arrived()).await;
+    soon(second.fetch(&request)).await.unwrap();
     assert!(!waiting.is_finished());
     late.proceed();
     waiting.await.unwrap().unwrap();

@@ -10,6 +10,7 @@ use tollway_client::{
     MOST_OTHERS, MemoryWallet, Origin, Purchase, SqliteWallet, Standing, Wallet, WalletError,
 };
 
+use crate::buying::soon;
 use crate::seller::offer;
 
 /// A wallet, a way to open the same wallet once more, and a seller's node.
@@ -210,10 +211,10 @@ async fn a_second_claim_waits_for_the_first(fixture: Fixture) {
         let waits = move || waits.send(()).unwrap();
         again.claim(&origin(), &waits).await.unwrap()
     });
-    waiting.recv().await.unwrap();
+    soon(waiting.recv()).await.unwrap();
     assert!(!second.is_finished());
     drop(first);
-    assert_eq!(second.await.unwrap().origin(), &origin());
+    assert_eq!(soon(second).await.unwrap().origin(), &origin());
     assert_eq!(waiting.recv().await, None, "it is said once");
 }
 
@@ -225,11 +226,11 @@ async fn a_waiting_claim_can_be_given_up(fixture: Fixture) {
         let waits = move || waits.send(()).unwrap();
         again.claim(&origin(), &waits).await.map(drop)
     });
-    waiting.recv().await.unwrap();
+    soon(waiting.recv()).await.unwrap();
     second.abort();
     assert!(second.await.unwrap_err().is_cancelled());
     drop(first);
-    drop(claim(&fixture.again).await);
+    drop(soon(claim(&fixture.again)).await);
 }
 
 async fn a_quarantined_token_is_kept_and_not_found(fixture: Fixture) {
