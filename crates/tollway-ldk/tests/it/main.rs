@@ -3,5 +3,6 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests are read, not called")]
 
 mod chain;
+mod kill;
 mod pay;
 mod rpc;
