@@ -1,7 +1,9 @@
 //! Several calls at once, with one wallet.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use l402::Why;
 use testkit::{Act, FakeNetwork};
 use tokio::task::JoinSet;
 use tollway_client::{Client, MemoryWallet, Payment, SqliteWallet, Step};
@@ -78,6 +80,39 @@ async fn nobody_uses_a_token_before_its_buyer() {
     assert!(is_bought(&second), "{second:?}");
     assert!(is_bought(&first.await.unwrap()));
     assert_eq!(node.received().len(), 2);
+}
+
+/// Who waits too long asks for a fresh challenge, and does not pay a stale one.
+#[tokio::test]
+async fn a_challenge_that_grows_old_while_waiting_is_not_paid() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let client = client(&buyer);
+    let request = get(&seller.url("/weather"));
+    let late = buyer.next(Act::PayLate);
+    let (first, asked) = (client.clone(), request.clone());
+    let first = tokio::spawn(async move { first.fetch(&asked).await.map(drop) });
+    soon(late.arrived()).await;
+
+    // Half of it must be left when a payment begins.
+    let expiry = Duration::from_secs(4);
+    seller.rules().expiry = expiry;
+    let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    let watch = move |step: &Step<'_>| {
+        if step.name() == "waiting" {
+            waits.send(()).unwrap();
+        }
+    };
+    let second = tokio::spawn(async move { client.fetch_observed(&request, &watch).await });
+    soon(waiting.recv()).await.unwrap();
+    seller.rules().expiry = Duration::from_secs(3600);
+    tokio::time::sleep(expiry / 2 + Duration::from_millis(100)).await;
+    late.fail(Why::NoRoute);
+    soon(first).await.unwrap().unwrap_err();
+    let response = soon(second).await.unwrap().unwrap();
+    let Payment::Bought(receipt) = response.payment() else { panic!("{response:?}") };
+    assert_eq!(node.received(), [(receipt.hash, sat(10))]);
+    assert_eq!(node.invoices(), 3, "the first, the stale and the fresh one");
 }
 
 #[tokio::test]
