@@ -136,6 +136,9 @@ fn of_tokens_for_one_service_the_newest_stands_for_all() {
     let wanted = Wanted { offered: Some(&offered), ..wanted(&Method::GET, "/a/c") };
     let picked = wanted.pick(&tokens, |_| false, true).unwrap();
     assert_eq!(picked.purchase.path, "/z");
+    // Nor as a guess, though its path has more in common.
+    let guess = Wanted { offered: None, ..wanted };
+    assert_eq!(guess.pick(&tokens[..2], |_| false, true).unwrap().purchase.path, "/z");
     // The older one is not sent after it, but for what it was bought for.
     assert!(wanted.pick(&tokens, |token| token.purchase.path == "/z", false).is_none());
     let exact = Wanted { path: "/a/b", ..wanted };
