@@ -295,5 +295,9 @@ def broken():
             offer(),
         ),
         taken("bytes that are no text", "They are a stray character.", ["\u00e9\u00e9", good]),
-        taken("a line of 33,000 bytes", "It is passed over.", [long(("x", 33000)), good]),
+        taken(
+            "a line of 33,000 bytes",
+            "Good or not, it is passed over.",
+            [long((f'{good}, note="', 1), ("x", 33000), ('"', 1)), good],
+        ),
     ]

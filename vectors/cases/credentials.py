@@ -241,6 +241,14 @@ def shortened():
     return two.base64()
 
 
+def disguised():
+    """A token whose caveat is made out to be a third party's: nobody signed the field that says so,
+    and a caveat that is not text might be skipped."""
+    restricted = token(["services=maps:0"])
+    restricted.caveats = [ThirdParty(b"https://auth.test", b"services=maps:0", b"\x01\x02")]
+    return restricted.base64()
+
+
 def worthless():
     no_root = Macaroon(b"\x05" * 32, identifier(HASH, MASTER.id + b"\x01" * 28)).base64()
     third = token([ThirdParty(b"https://auth.test", b"cid", b"\x01\x02")])
@@ -297,6 +305,12 @@ def worthless():
             "a changed token id",
             "The root key depends on it.",
             f"L402 {flipped(70)}:{X}",
+            "signature",
+        ),
+        denied(
+            "a caveat in disguise",
+            "A field that nobody signed must not take a restriction away.",
+            f"L402 {disguised()}:{X}",
             "signature",
         ),
         denied(
