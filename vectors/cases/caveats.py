@@ -290,6 +290,9 @@ def widening():
     out.append(
         denied("widened across others", "What stands between changes nothing.", far, "widens")
     )
+    back = ["method=GET,POST", "method=GET", "method=GET,POST"]
+    why = "Each is compared with the one before it, not with the first."
+    out.append(denied("narrowed and widened again", why, back, "widens"))
     tier = ["services=weather:0", "services=weather:1"]
     out.append(denied("another tier", "A tier is part of the item.", tier, "widens"))
     return out
