@@ -39,7 +39,8 @@ async fn main() -> Result<(), Failure> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let (client, authority) = (client.clone(), authority.clone());
-        let service = service_fn(move |request| forward(client.clone(), authority.clone(), request));
+        let service =
+            service_fn(move |request| forward(client.clone(), authority.clone(), request));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }

@@ -4,8 +4,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,8 +14,10 @@ use http::request::Parts;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use crate::log::Entry;
+use crate::upstream::Busy;
 
 /// How much of an unwanted request body is read and thrown away, in bytes, and for how long.
 const MOST_UNWANTED: u64 = 1024 * 1024;
@@ -28,6 +28,10 @@ const LONGEST_UNWANTED: Duration = Duration::from_secs(5);
 pub struct Body {
     kind: Kind,
     entry: Option<Entry>,
+    /// How long the upstream may be silent in the middle of it.
+    idle: Option<Idle>,
+    /// The server is busy with this as long as it flows.
+    _busy: Option<Busy>,
 }
 
 enum Kind {
@@ -35,13 +39,33 @@ enum Kind {
     Own(Full<Bytes>),
 }
 
+/// Why a response broke off in the middle of its body.
+///
+/// Exhaustive on purpose.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The upstream broke off.
+    #[error(transparent)]
+    Upstream(#[from] hyper::Error),
+    /// The upstream was silent for longer than `idle_timeout`.
+    #[error("the upstream was silent for {0:?} in the middle of its answer")]
+    Idle(Duration),
+}
+
+/// A limit on silence. The clock is only started when there is something to wait for.
+struct Idle {
+    most: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
 impl Body {
-    pub(crate) fn upstream(body: Incoming) -> Self {
-        Self { kind: Kind::Upstream(body), entry: None }
+    pub(crate) fn upstream(body: Incoming, idle: Option<Duration>, busy: Option<Busy>) -> Self {
+        let idle = idle.map(|most| Idle { most, waiting: None });
+        Self { kind: Kind::Upstream(body), entry: None, idle, _busy: busy }
     }
 
     pub(crate) fn own(bytes: Bytes) -> Self {
-        Self { kind: Kind::Own(Full::new(bytes)), entry: None }
+        Self { kind: Kind::Own(Full::new(bytes)), entry: None, idle: None, _busy: None }
     }
 
     /// Gives it the line to write when it ends.
@@ -51,20 +75,38 @@ impl Body {
     }
 }
 
+impl Idle {
+    /// Whether the time is up, when there was nothing to read; else starts anew.
+    fn is_over(&mut self, nothing: bool, context: &mut Context<'_>) -> bool {
+        if !nothing {
+            self.waiting = None;
+            return false;
+        }
+        let most = self.most;
+        let clock = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(most)));
+        clock.as_mut().poll(context).is_ready()
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = match &mut self.kind {
-            Kind::Upstream(body) => Pin::new(body).poll_frame(context),
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut polled = match &mut self.kind {
+            Kind::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Upstream),
             Kind::Own(body) => Pin::new(body)
                 .poll_frame(context)
                 .map(|frame| frame.map(|frame| frame.map_err(|never: Infallible| match never {}))),
         };
+        if let Some(idle) = &mut self.idle
+            && idle.is_over(polled.is_pending(), context)
+        {
+            polled = Poll::Ready(Some(Err(BodyError::Idle(idle.most))));
+        }
         let frame = ready!(polled);
         if let Some(entry) = &mut self.entry {
             match &frame {
@@ -108,58 +150,6 @@ impl fmt::Debug for Body {
             Kind::Upstream(_) => "Body(from the upstream)",
             Kind::Own(_) => "Body(our own)",
         })
-    }
-}
-
-/// The body of a request on its way to the upstream. It counts its frames, so that a slow upload is
-/// not taken for a silent upstream.
-pub(crate) struct Upload {
-    body: Incoming,
-    progress: Progress,
-}
-
-/// How many frames of an upload have been taken so far. A request without a body has none to count.
-#[derive(Clone, Default)]
-pub(crate) struct Progress(Option<Arc<AtomicU64>>);
-
-impl Progress {
-    pub(crate) fn count(&self) -> u64 {
-        self.0.as_ref().map_or(0, |count| count.load(Ordering::Relaxed))
-    }
-}
-
-impl Upload {
-    pub(crate) fn new(body: Incoming) -> Self {
-        let empty = http_body::Body::is_end_stream(&body);
-        Self { body, progress: Progress((!empty).then(Arc::default)) }
-    }
-
-    pub(crate) fn progress(&self) -> Progress {
-        self.progress.clone()
-    }
-}
-
-impl http_body::Body for Upload {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if let (Poll::Ready(_), Some(count)) = (&polled, &self.progress.0) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -5,11 +5,12 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::body::{Body, Upload};
+use crate::body::Body;
 use crate::gate::Permit;
 use crate::headers;
 use crate::serve::Connection;
 use crate::tunnel::Tunnel;
+use crate::upload::Upload;
 use crate::upstream::{Upstream, UpstreamError};
 
 /// Sends a request on, and returns the answer as soon as its head is there. Both bodies go on moving
@@ -22,7 +23,7 @@ pub(crate) async fn forward(
     host: Option<HeaderValue>,
     permit: Permit,
 ) -> Result<Response<Body>, UpstreamError> {
-    let mut request = Request::from_parts(head, Upload::new(body));
+    let mut request = Request::from_parts(head, Upload::new(body, None));
     let tunnel = upstream.can_upgrade().then(|| Tunnel::wanted(&mut request)).flatten();
     // What our own server left there is not for the upstream's connection.
     request.extensions_mut().clear();
@@ -34,7 +35,7 @@ pub(crate) async fn forward(
         tunnel.ask(fields);
     }
 
-    let mut response = upstream.send(request, host, takes_trailers, permit).await?;
+    let (mut response, busy) = upstream.send(request, host, takes_trailers, permit).await?;
 
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     match (switched, tunnel) {
@@ -46,5 +47,5 @@ pub(crate) async fn forward(
     }
     headers::strip_challenges(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
-    Ok(response.map(Body::upstream))
+    Ok(response.map(|body| Body::upstream(body, None, busy)))
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::request::Parts;
 use l402::{Credential, Denied, Facts, Keyring, Malformed, Msat, Verified};
 
-use crate::tariff::{Access, Tariff};
+use crate::tariff::{Access, Tariff, Terms};
 
 /// Leave to reach the upstream, which takes one with each request. Only this module makes one: by
 /// verification, or because nothing is asked.
@@ -89,6 +89,7 @@ impl Shut {
 /// It may not pass: why, and the price that would open the door, which is above nothing.
 pub(crate) fn judge(
     tariff: &Tariff,
+    terms: Terms,
     keyring: &Keyring,
     head: &Parts,
     client_ip: Option<IpAddr>,
@@ -99,7 +100,7 @@ pub(crate) fn judge(
         Access::Priced(Msat::ZERO) => return Ok(Permit { basis: Basis::Free }),
         Access::Priced(price) => price,
     };
-    if tariff.is_free(head.uri.path()) {
+    if terms.free {
         return Ok(Permit { basis: Basis::Free });
     }
     match verify(tariff, keyring, head, client_ip, now) {

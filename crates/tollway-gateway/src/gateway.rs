@@ -8,6 +8,7 @@ use l402::{Invoicer, Keyring};
 use tokio::net::TcpListener;
 
 use crate::config::{Config, Patience};
+use crate::matching::PathMatch;
 use crate::route::Routes;
 use crate::serve::{self, Stopped};
 use crate::tariff::Tariff;
@@ -37,8 +38,7 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) tariff: Tariff,
-    /// The prefix of its paths.
-    pub(crate) path: String,
+    pub(crate) paths: Vec<PathMatch>,
     pub(crate) upstream: Upstream,
 }
 
@@ -65,7 +65,12 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::open`]; then nothing has changed.
     pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
-        self.inner.snapshot.store(Arc::new(Snapshot::open(config)?));
+        let snapshot = Arc::new(Snapshot::open(config)?);
+        // Elsewhere it is watched when it is served.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            snapshot.watch();
+        }
+        self.inner.snapshot.store(snapshot);
         Ok(())
     }
 
@@ -99,10 +104,15 @@ impl Snapshot {
                     path: service.upstream.ca.clone().unwrap_or_default(),
                     problem,
                 })?;
-            let (tariff, path) = (service.tariff.clone(), service.path.clone());
-            let opened = Arc::new(Service { tariff, path, upstream });
-            routes.add(&service.hosts, &service.path, &opened);
+            let (tariff, paths) = (service.tariff.clone(), service.paths.clone());
+            let opened = Arc::new(Service { tariff, paths, upstream });
+            routes.add(&service.hosts, &service.paths, &service.methods, &opened);
         }
         Ok(Self { routes })
+    }
+
+    /// Begins to ask the upstreams whether they are well, as far as they are to be asked.
+    pub(crate) fn watch(&self) {
+        self.routes.all().for_each(|service| service.upstream.watch());
     }
 }

@@ -15,8 +15,9 @@ use crate::gate::{self, Permit, Shut};
 use crate::gateway::{Service, Snapshot};
 use crate::log::Entry;
 use crate::manifest;
+use crate::reading::Readings;
 use crate::respond::{Ended, Form, respond};
-use crate::route;
+use crate::route::{self, BadRequest};
 use crate::serve::Connection;
 use crate::tariff::{BadCredential, Tariff};
 use crate::till::Till;
@@ -90,12 +91,23 @@ enum Found<'a> {
     Manifest(Response<bytes::Bytes>),
 }
 
+/// Where a request leads. Two are the same when they are one.
+struct Place<'a>(&'a Arc<Service>);
+
+impl PartialEq for Place<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.0, other.0)
+    }
+}
+
 fn find<'a>(snapshot: &'a Snapshot, head: &Parts) -> Result<Found<'a>, Ended> {
     let host = route::host_of(head)?;
     if let Some(list) = manifest::respond(&snapshot.routes, host.as_ref(), head) {
         return Ok(Found::Manifest(list));
     }
-    let service = snapshot.routes.find(host.as_ref(), head.uri.path()).ok_or(Ended::NoService)?;
+    let lead = |path: &str| snapshot.routes.find(host.as_ref(), &head.method, path).map(Place);
+    let found = Readings::of(head.uri.path()).agree(lead).map_err(BadRequest::from)?;
+    let Place(service) = found.ok_or(Ended::NoService)?;
     Ok(Found::Service(host, service))
 }
 
@@ -108,7 +120,9 @@ pub(crate) async fn admit(
     client_ip: Option<IpAddr>,
     now: SystemTime,
 ) -> Result<Permit, Ended> {
-    let (why, price) = match gate::judge(tariff, &till.keyring, head, client_ip, now) {
+    let lead = |path: &str| tariff.terms(path);
+    let terms = Readings::of(head.uri.path()).agree(lead).map_err(BadRequest::from)?;
+    let (why, price) = match gate::judge(tariff, terms, &till.keyring, head, client_ip, now) {
         Ok(permit) => return Ok(permit),
         Err(shut) => shut,
     };

@@ -29,6 +29,15 @@ static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// Other names for the path and the method of a request.
+const ELSEWHERE: [&str; 5] = [
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
 /// Whether a request speaks gRPC, and so must be answered in gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
@@ -101,7 +110,8 @@ pub(crate) fn set_forwarded(
     }
 }
 
-/// Whether a header claims where a request comes from. `_` counts as `-`: programs behind CGI and
+/// Whether a header claims where a request comes from, or where it really wants to go: some servers
+/// believe these before the path and the method that were paid for. `_` counts as `-`: programs behind CGI and
 /// its heirs cannot tell them apart.
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str().as_bytes();
@@ -110,8 +120,8 @@ fn is_claim(name: &HeaderName) -> bool {
         name.len() == word.len() && name.iter().zip(word.bytes()).all(|(a, b)| dash(*a) == b)
     };
     const PREFIX: &str = "x-forwarded-";
-    is("forwarded", name)
-        || is("x-real-ip", name)
+    ["forwarded", "x-real-ip"].into_iter().any(|word| is(word, name))
+        || ELSEWHERE.into_iter().any(|word| is(word, name))
         || (name.len() > PREFIX.len() && is(PREFIX, &name[..PREFIX.len()]))
 }
 

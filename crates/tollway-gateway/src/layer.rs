@@ -17,8 +17,9 @@ use tower::{Layer, Service};
 
 use crate::handle::admit;
 use crate::headers;
+use crate::reading;
 use crate::respond::{Ended, Form, respond};
-use crate::route::{self, BadRequest};
+use crate::route::BadRequest;
 use crate::tariff::Tariff;
 use crate::till::Till;
 
@@ -128,7 +129,7 @@ where
 
 impl Gate {
     async fn admit(&self, head: &mut Parts) -> Result<(), Ended> {
-        if !route::is_plain(head.uri.path()) {
+        if !reading::is_plain(head.uri.path()) {
             return Err(BadRequest::Path.into());
         }
         let client_ip = (self.client_ip)(head);

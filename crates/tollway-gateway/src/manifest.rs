@@ -10,8 +10,8 @@ use http::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::gateway::Service;
+use crate::matching::PathMatch;
 use crate::route::Routes;
-use crate::tariff::{FreePath, Tariff};
 
 const PATH: &str = "/.well-known/l402.json";
 /// How each 402 points to the list (discovery-spec.md, section 5.1).
@@ -26,8 +26,7 @@ pub(crate) fn respond(
     if head.uri.path() != PATH || !matches!(head.method, Method::GET | Method::HEAD) {
         return None;
     }
-    let services: Vec<Value> =
-        routes.services(host).map(|service| entry(&service.tariff, &service.path)).collect();
+    let services: Vec<Value> = routes.services(host).iter().map(|service| entry(service)).collect();
     if services.is_empty() {
         return None;
     }
@@ -51,14 +50,21 @@ pub(crate) fn respond(
     Some(response)
 }
 
-fn entry(tariff: &Tariff, path: &str) -> Value {
+fn entry(service: &Service) -> Value {
+    let tariff = &service.tariff;
     let resource = |path: String, msat: u64| json!({ "path": path, "pricing": { "model": "fixed", "price_msat": msat } });
-    let all = format!("{}/*", path.trim_end_matches('/'));
     let price = tariff.price().map_or(0, l402::Msat::msat);
-    let free = tariff.free.iter().map(|free| match free {
-        FreePath::Exactly(path) => resource(path.clone(), 0),
-        FreePath::Below(prefix) => resource(format!("{prefix}*"), 0),
-    });
-    let resources: Vec<Value> = free.chain([resource(all, price)]).collect();
+    let free = tariff.free.iter().map(|free| resource(listed(free), 0));
+    let all = service.paths.iter().map(|path| resource(listed(path), price));
+    let resources: Vec<Value> = free.chain(all).collect();
     json!({ "name": tariff.name(), "resources": resources })
+}
+
+/// A path as the list has it: `/x` is that path, `/x/*` is all below it.
+fn listed(path: &PathMatch) -> String {
+    match path {
+        PathMatch::Exact(path) => path.clone(),
+        PathMatch::Below(prefix) => format!("{}/*", prefix.trim_end_matches('/')),
+        PathMatch::Within(_) | PathMatch::Regex(_) => path.to_string(),
+    }
 }

@@ -103,8 +103,8 @@ pub(crate) fn respond(ended: &Ended, form: &Form) -> Response<Bytes> {
 }
 
 fn answer(ended: &Ended) -> Answer {
-    // gRPC codes: 3 invalid argument, 4 deadline exceeded, 7 permission denied, 12 unimplemented,
-    // 13 internal (what the L402 text asks of a bill), 14 unavailable, 16 unauthenticated.
+    // gRPC codes: 3 invalid argument, 4 deadline exceeded, 7 permission denied, 8 resource
+    // exhausted, 12 unimplemented, 13 internal (what the L402 text asks of a bill), 14 unavailable, 16 unauthenticated.
     let plain = |status, grpc, error: &str, detail: &str| Answer {
         status,
         grpc,
@@ -139,7 +139,18 @@ fn answer(ended: &Ended) -> Answer {
             "unavailable",
             "payment cannot be asked for at the moment; nothing is owed",
         )),
-        Ended::Upstream(why) => {
+        Ended::Upstream(why @ UpstreamError::TooLong(_)) => {
+            plain(StatusCode::PAYLOAD_TOO_LARGE, 8, "content too large", &why.to_string())
+        }
+        Ended::Upstream(why @ UpstreamError::Body(_)) => {
+            plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
+        }
+        Ended::Upstream(
+            why @ (UpstreamError::Unreachable(_)
+            | UpstreamError::Silent
+            | UpstreamError::Broken(_)
+            | UpstreamError::Switched),
+        ) => {
             let (status, grpc, error) = match why.is_timeout() {
                 true => (StatusCode::GATEWAY_TIMEOUT, 4, "gateway timeout"),
                 false => (StatusCode::BAD_GATEWAY, 14, "bad gateway"),

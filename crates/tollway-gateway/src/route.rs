@@ -2,6 +2,7 @@
 //! before anybody reads it at all.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Version};
-use l402::path;
+
+use crate::matching::{HostMatch, Methods, PathMatch};
+use crate::reading::{Ambiguous, is_plain};
 
 /// Why a request cannot be routed at all.
 ///
@@ -22,6 +25,9 @@ pub(crate) enum BadRequest {
          it may have no empty, `.` or `..` part and no `%2F`, `%5C`, `%2E` or `%00`"
     )]
     Path,
+    /// What is encoded and need not be makes another path of it.
+    #[error("the path can be read in more than one way; encode only what has to be encoded")]
+    Readings,
     /// HTTP/1.1 asks for one (RFC 9112 section 3.2).
     #[error("the request has no Host")]
     NoHost,
@@ -36,55 +42,129 @@ pub(crate) enum BadRequest {
     Connect,
 }
 
-/// Host and path to whatever a service is. The most exact route wins: a service that names the host
-/// before one that answers for every host, then the longer prefix.
+impl From<Ambiguous> for BadRequest {
+    fn from(_: Ambiguous) -> Self {
+        Self::Readings
+    }
+}
+
+/// Host, path and method to whatever a service is. The most exact route wins, in the order of
+/// [`Routes::of_host`] and then of [`PathMatch::rank`].
 #[derive(Debug)]
 pub(crate) struct Routes<T> {
     by_host: HashMap<String, Vec<Route<T>>>,
+    /// Prefixes, the longest first, and then expressions in the order in which they were added.
+    by_pattern: Vec<(HostMatch, Vec<Route<T>>)>,
     any: Vec<Route<T>>,
 }
 
 #[derive(Debug)]
 struct Route<T> {
-    prefix: String,
+    path: PathMatch,
+    methods: Methods,
     service: Arc<T>,
 }
 
 impl<T> Routes<T> {
     pub(crate) fn new() -> Self {
-        Self { by_host: HashMap::new(), any: Vec::new() }
+        Self { by_host: HashMap::new(), by_pattern: Vec::new(), any: Vec::new() }
     }
 
-    /// Adds a service for `hosts` (lower case, no port; none is every host), below `prefix`.
-    pub(crate) fn add(&mut self, hosts: &[String], prefix: &str, service: &Arc<T>) {
-        let insert = |routes: &mut Vec<Route<T>>| {
-            let at = routes.partition_point(|route| route.prefix.len() >= prefix.len());
-            routes.insert(at, Route { prefix: prefix.to_owned(), service: Arc::clone(service) });
-        };
-        if hosts.is_empty() {
-            insert(&mut self.any);
+    /// Adds a service for `hosts` (none is every host), `paths` and `methods`.
+    pub(crate) fn add(
+        &mut self,
+        hosts: &[HostMatch],
+        paths: &[PathMatch],
+        methods: &Methods,
+        service: &Arc<T>,
+    ) {
+        for path in paths {
+            let insert = |routes: &mut Vec<Route<T>>| {
+                let rank = path.rank(methods);
+                let at = routes.partition_point(|route| route.path.rank(&route.methods) <= rank);
+                let (path, methods) = (path.clone(), methods.clone());
+                routes.insert(at, Route { path, methods, service: Arc::clone(service) });
+            };
+            if hosts.is_empty() {
+                insert(&mut self.any);
+            }
+            for host in hosts {
+                insert(self.routes_of(host));
+            }
         }
-        for host in hosts {
-            insert(self.by_host.entry(host.clone()).or_default());
+    }
+
+    fn routes_of(&mut self, host: &HostMatch) -> &mut Vec<Route<T>> {
+        if let HostMatch::Exact(name) = host {
+            return self.by_host.entry(name.clone()).or_default();
         }
+        let there = self.by_pattern.iter().position(|(pattern, _)| pattern == host);
+        let at = there.unwrap_or_else(|| {
+            let rank = |host: &HostMatch| match host {
+                HostMatch::Prefix(prefix) => (0, Reverse(prefix.len())),
+                HostMatch::Exact(_) | HostMatch::Regex(_) => (1, Reverse(0)),
+            };
+            let new = rank(host);
+            let at = self.by_pattern.partition_point(|(pattern, _)| rank(pattern) <= new);
+            self.by_pattern.insert(at, (host.clone(), Vec::new()));
+            at
+        });
+        &mut self.by_pattern[at].1
     }
 
-    /// The service of a request to `host` (see [`host_of`]).
-    pub(crate) fn find(&self, host: Option<&HeaderValue>, path: &str) -> Option<&Arc<T>> {
-        self.of_host(host).find(|route| path::is_below(&route.prefix, path)).map(|r| &r.service)
+    /// The service of a request to `host` (see [`host_of`]); `path` is one of its readings.
+    pub(crate) fn find(
+        &self,
+        host: Option<&HeaderValue>,
+        method: &Method,
+        path: &str,
+    ) -> Option<&Arc<T>> {
+        let covers = |route: &Route<T>| route.path.covers(path) && route.methods.covers(method);
+        self.of_host(host, |routes| routes.iter().find(|route| covers(route)))
+            .map(|route| &route.service)
     }
 
-    /// Every service that this host's requests can belong to, the most exact first.
-    pub(crate) fn services(&self, host: Option<&HeaderValue>) -> impl Iterator<Item = &Arc<T>> {
-        self.of_host(host).map(|route| &route.service)
+    /// Every service that this host's requests can belong to, each once, the most exact first.
+    pub(crate) fn services(&self, host: Option<&HeaderValue>) -> Vec<&Arc<T>> {
+        let mut services: Vec<&Arc<T>> = Vec::new();
+        self.of_host(host, |routes| {
+            for route in routes {
+                if !services.iter().any(|service| Arc::ptr_eq(service, &route.service)) {
+                    services.push(&route.service);
+                }
+            }
+            None::<()>
+        });
+        services
     }
 
-    fn of_host(&self, host: Option<&HeaderValue>) -> impl Iterator<Item = &Route<T>> {
-        let named = host
-            .filter(|_| !self.by_host.is_empty())
-            .and_then(|host| self.by_host.get(&*name(host)))
-            .map_or(&[][..], Vec::as_slice);
-        named.iter().chain(&self.any)
+    /// Every service; one with several routes comes several times.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<T>> {
+        let patterns = self.by_pattern.iter().map(|(_, routes)| routes);
+        let routes = self.by_host.values().chain(patterns).chain([&self.any]);
+        routes.flatten().map(|route| &route.service)
+    }
+
+    /// Asks the routes of one host until there is an answer: those that name it, those of patterns
+    /// that cover it, and those for every host.
+    fn of_host<'r, A>(
+        &'r self,
+        host: Option<&HeaderValue>,
+        mut ask: impl FnMut(&'r [Route<T>]) -> Option<A>,
+    ) -> Option<A> {
+        if let Some(host) = host.filter(|_| !self.by_host.is_empty() || !self.by_pattern.is_empty())
+        {
+            let name = name(host);
+            let named = self.by_host.get(&*name).and_then(|routes| ask(routes));
+            let matched = || {
+                let covering = self.by_pattern.iter().filter(|(pattern, _)| pattern.covers(&name));
+                covering.into_iter().find_map(|(_, routes)| ask(routes))
+            };
+            if let Some(answer) = named.or_else(matched) {
+                return Some(answer);
+            }
+        }
+        ask(&self.any)
     }
 }
 
@@ -142,52 +222,90 @@ fn check(authority: &Authority) -> Result<(), BadRequest> {
     }
 }
 
-/// Whether everybody reads `path` the same way: as [`path::is_plain`] has it, and without `..;x`,
-/// which servers that know path parameters take for `..`.
-pub(crate) fn is_plain(path: &str) -> bool {
-    let dots = |segment: &str| matches!(segment.split(';').next(), Some("" | "." | ".."));
-    path::is_plain(path) && (!path.contains(';') || !path[1..].split('/').any(dots))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn routes() -> Routes<&'static str> {
+    /// Each service is named by the hosts, paths and methods it has.
+    fn routes(services: &[(&[&str], &str, &str)]) -> Routes<String> {
         let mut routes = Routes::new();
-        let a = ["a.example".to_owned(), "b.example".to_owned()];
-        routes.add(&[], "/", &Arc::new("all"));
-        routes.add(&[], "/v1", &Arc::new("v1"));
-        routes.add(&[], "/v1/x", &Arc::new("v1x"));
-        routes.add(&a, "/v1", &Arc::new("a"));
+        for (hosts, path, method) in services {
+            let hosts: Vec<HostMatch> =
+                hosts.iter().map(|host| HostMatch::read(host).unwrap()).collect();
+            let mut methods = Methods::default();
+            if !method.is_empty() {
+                methods.add(method).unwrap();
+            }
+            let name = format!("{hosts:?} {path} {method}");
+            let name = name.replace(['"', '[', ']'], "");
+            let paths = [PathMatch::read(path).unwrap()];
+            routes.add(&hosts, &paths, &methods, &Arc::new(name.trim().to_owned()));
+        }
         routes
     }
 
+    fn find<'r>(routes: &'r Routes<String>, host: &str, method: &str, path: &str) -> &'r str {
+        let (host, method) = (HeaderValue::from_str(host).unwrap(), method.parse().unwrap());
+        routes.find(Some(&host), &method, path).map_or("none", |service| service.as_str())
+    }
+
     #[test]
-    fn the_most_exact_route_wins() {
-        let routes = routes();
-        for (host, path, service) in [
-            ("c.example", "/", "all"),
-            ("c.example", "/v10", "all"),
-            ("c.example", "/v1", "v1"),
-            ("c.example", "/v1/y", "v1"),
-            ("c.example", "/v1/x/y", "v1x"),
-            ("A.Example:8402", "/v1/x/y", "a"),
-            ("b.example.", "/v1", "a"),
-            ("b.example", "/", "all"),
+    fn the_most_exact_path_wins() {
+        let routes = routes(&[
+            (&[], "/", ""),
+            (&[], "/v1", ""),
+            (&[], "/v1", "POST"),
+            (&[], "/v1/x", ""),
+            (&[], "regex:/v[0-9]/m/.*", ""),
+            (&[], "regex:/v1/.*/n", ""),
+            (&[], "exact:/v1/m/n", ""),
+        ]);
+        for (method, path, service) in [
+            ("GET", "/", "/"),
+            ("GET", "/v10", "/"),
+            ("GET", "/v1", "/v1"),
+            ("POST", "/v1/y", "/v1 POST"),
+            ("GET", "/v1/x/y", "/v1/x"),
+            ("POST", "/v1/x/y", "/v1/x"),
+            ("GET", "/v2/m/n", "regex:/v[0-9]/m/.*"),
+            ("GET", "/v1/m/n", "exact:/v1/m/n"),
+            ("GET", "/v1/m/o/n", "regex:/v[0-9]/m/.*"),
+            ("GET", "/v1/o/n", "regex:/v1/.*/n"),
         ] {
-            let host = HeaderValue::from_str(host).unwrap();
-            assert_eq!(routes.find(Some(&host), path).map(|s| **s), Some(service), "{path}");
+            let service = service.replace(['[', ']'], "");
+            assert_eq!(find(&routes, "x", method, path), service, "{method} {path}");
         }
-        assert_eq!(routes.find(None, "/v1").map(|s| **s), Some("v1"));
+        assert_eq!(routes.find(None, &Method::GET, "/v1").unwrap().as_str(), "/v1");
+    }
+
+    #[test]
+    fn the_most_exact_host_wins() {
+        let routes = routes(&[
+            (&[], "/", ""),
+            (&["a.example", "b.example"], "/v1", ""),
+            (&["regex:.*\\.example"], "/", ""),
+            (&["prefix:a."], "/v1", ""),
+            (&["prefix:a.ex"], "/", ""),
+        ]);
+        for (host, path, service) in [
+            ("A.Example:8402", "/v1/x", "Exact(a.example), Exact(b.example) /v1"),
+            ("b.example.", "/v1", "Exact(a.example), Exact(b.example) /v1"),
+            ("a.example", "/", "Prefix(a.ex) /"),
+            ("a.org", "/v1", "Prefix(a.) /v1"),
+            ("a.org", "/", "/"),
+            ("c.example", "/v1", "Regex(.*\\\\.example) /"),
+            ("c.example.org", "/", "/"),
+        ] {
+            assert_eq!(find(&routes, host, "GET", path), service, "{host} {path}");
+        }
     }
 
     #[test]
     fn no_route_is_none() {
-        let mut routes = Routes::new();
-        routes.add(&["a.example".to_owned()], "/", &Arc::new("a"));
-        assert_eq!(routes.find(None, "/"), None);
-        assert_eq!(routes.find(Some(&HeaderValue::from_static("b.example")), "/"), None);
+        let routes = routes(&[(&["a.example"], "/", "GET")]);
+        assert_eq!(find(&routes, "b.example", "GET", "/"), "none");
+        assert_eq!(find(&routes, "a.example", "PUT", "/"), "none");
+        assert!(routes.find(None, &Method::GET, "/").is_none());
     }
 
     fn host(request: http::request::Builder) -> Result<Option<HeaderValue>, BadRequest> {
@@ -208,15 +326,5 @@ mod tests {
         }
         let connect = http::Request::builder().method("CONNECT").uri("x:80");
         assert_eq!(host(connect.header(HOST, "x:80")), Err(BadRequest::Connect));
-    }
-
-    #[test]
-    fn a_path_that_two_programs_read_differently_is_refused() {
-        for odd in ["/free/..;/paid", "/..;a=b/paid", "/.;/paid", "/a/;x/b", "/a/../b", "*"] {
-            assert!(!is_plain(odd), "{odd}");
-        }
-        for plain in ["/a;b=c/d", "/a..;b", "/"] {
-            assert!(is_plain(plain), "{plain}");
-        }
     }
 }

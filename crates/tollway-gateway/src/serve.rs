@@ -92,6 +92,7 @@ pub(crate) async fn serve(
     let _over = OverOnDrop(stage.clone());
     let builder = Arc::new(builder(gateway.patience().header));
     let mut stop = pin!(stop);
+    gateway.snapshot().watch();
     loop {
         let accepted = tokio::select! {
             biased;

@@ -4,8 +4,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use l402::Msat;
 use l402::caveat::Unknown;
-use l402::{Msat, path};
+
+use crate::matching::PathMatch;
 
 /// The longest memo that BOLT 11 has room for, in bytes (BOLT 11 field `d`).
 pub(crate) const LONGEST_MEMO: usize = 639;
@@ -17,7 +19,7 @@ const INVOICE_EXPIRY: Duration = Duration::from_secs(600);
 pub struct Tariff {
     pub(crate) name: String,
     pub(crate) access: Access,
-    pub(crate) free: Vec<FreePath>,
+    pub(crate) free: Vec<PathMatch>,
     pub(crate) valid_for: Option<Duration>,
     pub(crate) unknown: Unknown,
     pub(crate) bad_credential: BadCredential,
@@ -34,13 +36,11 @@ pub(crate) enum Access {
     Priced(Msat),
 }
 
-/// A path that costs nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum FreePath {
-    /// This one, letter for letter.
-    Exactly(String),
-    /// Everything below this prefix, which ends in `/`.
-    Below(String),
+/// What holds for one request, as far as its path decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// It costs nothing.
+    pub(crate) free: bool,
 }
 
 /// What a credential that opens nothing is answered with. The L402 texts disagree.
@@ -54,15 +54,15 @@ pub enum BadCredential {
 }
 
 /// Why something cannot be part of a tariff.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TariffError {
     /// The name goes into caveats, where `:`, `,` and `=` have a meaning.
     #[error("a service's name is 1 to 64 letters, digits, `-`, `_` or `.`")]
     Name,
-    /// A free path nobody can mean.
-    #[error("a free path is written `/health`, or `/docs/*` for all below `/docs/`")]
-    FreePath,
+    /// A path nobody can mean.
+    #[error("{0}; a path is written `/health`, or `/docs/*` for all below `/docs/`")]
+    Path(String),
     /// Tokens and invoices count in whole seconds, and a token outlives its invoice.
     #[error("it must be at least {0}")]
     TooShort(&'static str),
@@ -116,21 +116,13 @@ impl Tariff {
         })
     }
 
-    /// Makes one path free: `/health` is that path and no other, `/docs/*` is all below `/docs/`.
+    /// Makes a path free: `/health` is that path and no other, `/docs/*` is all below `/docs/`, and
+    /// `regex:/v[0-9]+/docs` is whatever the whole expression covers.
     ///
     /// # Errors
-    /// [`TariffError::FreePath`].
+    /// [`TariffError::Path`].
     pub fn free(mut self, written: &str) -> Result<Self, TariffError> {
-        let (path, below) = match written.strip_suffix('*') {
-            Some(path) if path.ends_with('/') => (path, true),
-            Some(_) => return Err(TariffError::FreePath),
-            None => (written, false),
-        };
-        if !path::is_plain(path) || path.contains(['*', '?', '#']) {
-            return Err(TariffError::FreePath);
-        }
-        let path = path.to_owned();
-        self.free.push(if below { FreePath::Below(path) } else { FreePath::Exactly(path) });
+        self.free.push(PathMatch::read_listed(written).map_err(TariffError::Path)?);
         Ok(self)
     }
 
@@ -203,11 +195,9 @@ impl Tariff {
         }
     }
 
-    pub(crate) fn is_free(&self, path: &str) -> bool {
-        self.free.iter().any(|free| match free {
-            FreePath::Exactly(exact) => path == exact,
-            FreePath::Below(prefix) => path.starts_with(prefix.as_str()),
-        })
+    /// What holds for one path, in one of its readings.
+    pub(crate) fn terms(&self, path: &str) -> Terms {
+        Terms { free: self.free.iter().any(|free| free.covers(path)) }
     }
 
     /// The caveats of a token minted at `now`.
@@ -234,10 +224,10 @@ mod tests {
     fn a_free_path_is_exact_unless_it_says_below() {
         let tariff = tariff().free("/health").unwrap().free("/docs/*").unwrap();
         for free in ["/health", "/docs/", "/docs/a/b"] {
-            assert!(tariff.is_free(free), "{free}");
+            assert!(tariff.terms(free).free, "{free}");
         }
         for paid in ["/health/", "/healthy", "/HEALTH", "/docs", "/docsx", "/"] {
-            assert!(!tariff.is_free(paid), "{paid}");
+            assert!(!tariff.terms(paid).free, "{paid}");
         }
         for bad in ["health", "/a*", "/a/../b", "*", "/a/*/b", "/a?b", ""] {
             assert!(tariff.clone().free(bad).is_err(), "{bad}");

@@ -8,9 +8,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 
-use crate::body::Upload;
 use crate::headers;
 use crate::serve::{Stage, wait_for};
+use crate::upload::Upload;
 use crate::upstream::UpstreamError;
 
 /// The one protocol that may be switched to. `h2c` in particular may not: behind it a client could

@@ -5,6 +5,7 @@
 mod mistake;
 mod raw;
 mod service;
+mod upstream;
 mod values;
 
 use std::net::SocketAddr;
@@ -16,7 +17,8 @@ use l402::NodeUrl;
 use raw::{At, Keys, Reader};
 
 pub use mistake::{Mistake, Mistakes, Problem};
-pub use service::{Protocol, Service, Upstream};
+pub use service::Service;
+pub use upstream::{Address, Check, Protocol, Question, Server, Upstream};
 
 /// Where a gateway listens unless told.
 const LISTEN: &str = "127.0.0.1:8402";

@@ -2,7 +2,7 @@
 //! is taken apart key by key; what is left over is a key nobody knows. (A derived reader would stop
 //! at the first mistake; this one goes on and finds the others.)
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -72,6 +72,30 @@ impl<'i> Reader<'i> {
             self.wrong_kind(key.to_owned(), line, &value, "true or false");
         }
         value.as_bool()
+    }
+
+    /// A whole number within `range`, if the key is there.
+    pub(super) fn number(
+        &mut self,
+        keys: &mut Keys<'_>,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let (line, value) = self.take(keys, key)?;
+        let DeValue::Integer(written) = &value else {
+            self.wrong_kind(key.to_owned(), line, &value, "a number without quotes");
+            return None;
+        };
+        let number = u64::from_str_radix(&written.as_str().replace('_', ""), written.radix());
+        match number {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                let at = At { line, value: written.as_str().to_owned() };
+                let (least, most) = (range.start(), range.end());
+                self.bad(key, &at, format!("write a whole number from {least} to {most}"));
+                None
+            }
+        }
     }
 
     /// One text or a list of texts; empty when the key is not there.

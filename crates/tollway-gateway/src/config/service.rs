@@ -1,16 +1,15 @@
 //! One `[[service]]`: which requests are its own, what they cost, and where they go.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use l402::Msat;
-use url::Url;
 
-use super::duration;
 use super::mistake::Problem;
 use super::raw::{At, Keys, Reader};
+use super::upstream::{self, Upstream};
 use super::values;
+use crate::matching::{HostMatch, Methods, PathMatch};
 use crate::tariff::{BadCredential, Tariff, TariffError};
 
 /// Every key of `[[service]]`.
@@ -18,11 +17,17 @@ pub(crate) static KEYS: &[&str] = &[
     "name",
     "host",
     "path",
+    "method",
     "upstream",
     "protocol",
     "ca",
     "connect_timeout",
     "answer_timeout",
+    "eject_after",
+    "eject_for",
+    "check",
+    "check_interval",
+    "check_timeout",
     "price",
     "auth",
     "free",
@@ -38,37 +43,14 @@ pub(crate) static KEYS: &[&str] = &[
 pub struct Service {
     /// What it costs and what opens it.
     pub tariff: Tariff,
-    /// The hosts it answers for, in lower case and without port. Empty: every host.
-    pub hosts: Vec<String>,
-    /// The prefix of its paths, by whole segments.
-    pub path: String,
+    /// The hosts it answers for. Empty: every host.
+    pub hosts: Vec<HostMatch>,
+    /// The paths it answers for; at least one.
+    pub paths: Vec<PathMatch>,
+    /// The methods it answers for.
+    pub methods: Methods,
     /// Where its requests go.
     pub upstream: Upstream,
-}
-
-/// Where requests go once they may pass.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// `http` or `https`, host and port, and a path to put in front of each request's own.
-    pub url: Url,
-    /// What it speaks. `None`: HTTP/1.1 over plain TCP, whatever TLS settles on otherwise.
-    pub protocol: Option<Protocol>,
-    /// A PEM file with the certificates to trust instead of the public ones.
-    pub ca: Option<PathBuf>,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long it may be silent before its answer begins, not counting the time in which the
-    /// request's body still moves.
-    pub answer_timeout: Duration,
-}
-
-/// What an upstream speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    H1,
-    /// HTTP/2; over plain TCP with prior knowledge.
-    H2,
 }
 
 /// Reads every `[[service]]` and checks them against each other.
@@ -109,56 +91,44 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Service> {
         };
         reader.mistake(keys.line, Problem::Missing { key, place, example });
     }
-    let hosts = reader.texts(&mut keys, "host");
-    let hosts = hosts
-        .iter()
-        .filter_map(|at| values::host(&at.value).map_err(|why| reader.bad("host", at, why)).ok())
-        .collect();
-    let path = match reader.text(&mut keys, "path") {
-        None => "/".to_owned(),
-        Some(at) => values::prefix(&at.value).unwrap_or_else(|why| {
-            reader.bad("path", &at, why);
-            String::new()
-        }),
-    };
-    let upstream = upstream(reader, &mut keys);
+    let hosts = hosts(reader, &mut keys);
+    let paths = paths(reader, &mut keys);
+    let methods = methods(reader, &mut keys);
+    let upstream = upstream::read(reader, &mut keys);
     let tariff = tariff(reader, &mut keys, name.as_ref(), auth);
     reader.end(keys, "[[service]]", KEYS);
-    Some(Service { tariff: tariff?, hosts, path, upstream: upstream? })
+    Some(Service { tariff: tariff?, hosts, paths, methods, upstream: upstream? })
 }
 
-fn upstream(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Upstream> {
-    let protocol = reader.text(keys, "protocol").and_then(|at| match at.value.as_str() {
-        "h1" => Some(Protocol::H1),
-        "h2" => Some(Protocol::H2),
-        _ => {
-            reader.bad("protocol", &at, "write `h1` for HTTP/1.1 or `h2` for HTTP/2");
-            None
+fn hosts(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<HostMatch> {
+    let written = reader.texts(keys, "host");
+    let mut read = |at: &At<String>| {
+        HostMatch::read(&at.value).map_err(|why| reader.bad("host", at, why)).ok()
+    };
+    written.iter().filter_map(&mut read).collect()
+}
+
+/// The paths of a service or a rule; all of them when it names none.
+pub(super) fn paths(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<PathMatch> {
+    let written = reader.texts(keys, "path");
+    let mut read = |at: &At<String>| {
+        PathMatch::read(&at.value).map_err(|why| reader.bad("path", at, why)).ok()
+    };
+    match written.is_empty() {
+        true => vec![PathMatch::all()],
+        false => written.iter().filter_map(&mut read).collect(),
+    }
+}
+
+/// The methods of a service or a rule.
+pub(super) fn methods(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Methods {
+    let mut methods = Methods::default();
+    for at in reader.texts(keys, "method") {
+        if let Err(why) = methods.add(&at.value) {
+            reader.bad("method", &at, why);
         }
-    });
-    let ca = reader.text(keys, "ca");
-    let connect_timeout = duration(reader, keys, "connect_timeout");
-    let answer_timeout = duration(reader, keys, "answer_timeout");
-    let at = reader.text(keys, "upstream")?;
-    let url = values::upstream(&at.value).map_err(|why| reader.bad("upstream", &at, why)).ok()?;
-    let ca = ca.and_then(|at| match at.value.strip_prefix("file:") {
-        _ if url.scheme() == "http" => {
-            reader.bad("ca", &at, "the upstream is `http://`, so no certificate will be seen");
-            None
-        }
-        Some(path) if !path.is_empty() => Some(PathBuf::from(path)),
-        _ => {
-            reader.bad("ca", &at, "write where the certificates are: `file:/path/ca.pem`");
-            None
-        }
-    });
-    Some(Upstream {
-        url,
-        protocol,
-        ca,
-        connect_timeout: connect_timeout.unwrap_or(Duration::from_secs(5)),
-        answer_timeout: answer_timeout.unwrap_or(Duration::from_secs(60)),
-    })
+    }
+    methods
 }
 
 fn auth(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> bool {
@@ -242,20 +212,31 @@ fn apply(
     }
 }
 
-/// Two services must differ in name, and in host or path.
+/// Two services must differ in name, and in host, path or method.
 fn check_unique(reader: &mut Reader<'_>, services: &[(usize, Service)]) {
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (line, service) in services {
-        let any = [String::new()];
-        let hosts = if service.hosts.is_empty() { &any[..] } else { &service.hosts[..] };
-        let routes = hosts.iter().map(|host| match host.as_str() {
-            "" => format!("the path `{}` on every host", service.path),
-            host => format!("the path `{}` on `{host}`", service.path),
-        });
-        let name = format!("the name `{}`", service.tariff.name());
-        for what in std::iter::once(name).chain(routes) {
+        let hosts: Vec<String> = match service.hosts.is_empty() {
+            true => vec!["every host".to_owned()],
+            false => service.hosts.iter().map(|host| format!("`{host}`")).collect(),
+        };
+        let methods: Vec<String> = match service.methods.named() {
+            [] => vec![String::new()],
+            named => named.iter().map(|method| format!("{method} on ")).collect(),
+        };
+        let mut properties = vec![format!("the name `{}`", service.tariff.name())];
+        for path in &service.paths {
+            for method in &methods {
+                let route = |host| format!("{method}the path `{path}` on {host}");
+                properties.extend(hosts.iter().map(route));
+            }
+        }
+        for what in properties {
             match seen.get(&what) {
-                Some(&other) => reader.mistake(*line, Problem::Twice { what, other }),
+                Some(&other) if other != *line => {
+                    reader.mistake(*line, Problem::Twice { what, other });
+                }
+                Some(_) => {}
                 None => drop(seen.insert(what, *line)),
             }
         }

@@ -28,12 +28,14 @@ fn the_example_is_a_configuration() {
     let path = "/var/lib/tollway/gateway.key".into();
     assert_eq!(config.secret, Some(SecretSource::File(path)));
     let [weather, status] = &config.services[..] else { panic!("two services") };
-    assert_eq!(weather.hosts, ["api.example.com", "weather.example.com"]);
+    let hosts: Vec<String> = weather.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["api.example.com", "weather.example.com"]);
     assert_eq!(weather.tariff.price(), Msat::from_sat(10));
     assert_eq!(weather.tariff.memo, "weather for one month");
     assert_eq!(weather.tariff.valid_for, Some(Duration::from_secs(30 * 24 * 3600)));
-    assert!(weather.tariff.is_free("/health") && weather.tariff.is_free("/docs/a"));
-    assert_eq!((status.path.as_str(), status.tariff.price()), ("/status", None));
+    let free = |path| weather.tariff.terms(path).free;
+    assert!(free("/health") && free("/docs/a"));
+    assert_eq!((status.paths[0].to_string().as_str(), status.tariff.price()), ("/status", None));
 }
 
 #[test]
@@ -46,7 +48,7 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
     }
     // With every key that is commented out put in force, all but the examples among them, nothing
     // changes: so the file tells the truth about what holds without them.
-    let examples = ["old_secrets", "ca", "protocol"];
+    let examples = ["old_secrets", "ca", "protocol", "method", "check"];
     let uncommented: String = EXAMPLE
         .lines()
         .map(|line| {
@@ -92,10 +94,10 @@ host = "a/b"
             "line 4: `secrets` is not a key of the configuration; did you mean `secret`?",
             "line 6: service `a:b` has no `price`; write for example `price = \"10 sat\"`, or `auth = \"off\"`",
             "line 7: `name = \"a:b\"`: a service's name is 1 to 64 letters, digits, `-`, `_` or `.`",
-            "line 8: `upstream = \"ftp://x\"`: write for example `http://127.0.0.1:9000`",
+            "line 8: `upstream = \"ftp://x\"`: write for example `http://127.0.0.1:9000`, or `unix:/run/app.sock`",
             "line 9: `prise` is not a key of [[service]]; did you mean `price`?",
             "line 10: `auth = \"maybe\"`: write `on` or `off`",
-            "line 11: `free = \"no\"`: a free path is written `/health`, or `/docs/*` for all below `/docs/`",
+            "line 11: `free = \"no\"`: a path begins with `/` and has no empty, `.` or `..` part; it is written as it reads, so without `%`, `?` and `#`; a path is written `/health`, or `/docs/*` for all below `/docs/`",
             "line 12: `valid_for` is a number without quotes; it takes a text in quotes",
             "line 14: the service has no `name`; write for example `name = \"weather\"`",
             "line 14: the service has no `upstream`; write for example `upstream = \"http://127.0.0.1:9000\"`",

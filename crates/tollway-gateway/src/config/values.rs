@@ -1,9 +1,11 @@
-//! How the values of the configuration are written: durations, hosts, prefixes, upstream addresses.
+//! How the values of the configuration are written: durations, and the addresses of servers.
 
 use std::time::Duration;
 
 use l402::path;
 use url::Url;
+
+use super::upstream::{Address, Protocol, Server};
 
 /// The longest duration that a configuration may name: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -29,39 +31,28 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// A host's name as it is compared: lower case, no port.
-pub(super) fn host(text: &str) -> Result<String, &'static str> {
-    if text.contains("://") || text.contains('/') {
-        return Err("write the host's name alone, for example `api.example.com`");
+/// Where one server is, and what it speaks: `http`, `https`, `h2c`, `grpc` or `grpcs`, host and port and
+/// perhaps a path to put in front of every request's, or `unix:` and the path of a socket.
+pub(super) fn server(text: &str, protocol: Option<Protocol>) -> Result<Server, &'static str> {
+    const EXAMPLE: &str = "write for example `http://127.0.0.1:9000`, or `unix:/run/app.sock`";
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path.starts_with('/') {
+            true => Ok(Server { address: Address::Unix(path.into()), protocol }),
+            false => Err("write the whole path of the socket: `unix:/run/app.sock`"),
+        };
     }
-    if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Err("write an IPv6 address in brackets: `[::1]`");
-    }
-    if text.contains('*') {
-        return Err("a host is one name, without `*`; leave `host` out to answer for every host");
-    }
-    match text.parse::<http::uri::Authority>() {
-        Ok(authority) if authority.port().is_some() => Err("write the host without its port"),
-        Ok(authority) if authority.as_str() == authority.host() => {
-            Ok(authority.host().trim_end_matches('.').to_ascii_lowercase())
+    let (scheme, rest) = text.split_once("://").ok_or(EXAMPLE)?;
+    let (scheme, protocol) = match (scheme, protocol) {
+        ("http" | "https", protocol) => (scheme, protocol),
+        ("h2c" | "grpc" | "grpcs", Some(Protocol::H1)) => {
+            return Err("it speaks HTTP/2; leave `protocol` out");
         }
-        _ => Err("that is no host name; write for example `api.example.com`"),
-    }
-}
-
-/// A path prefix.
-pub(super) fn prefix(text: &str) -> Result<String, &'static str> {
-    match path::is_plain(text) {
-        true => Ok(text.to_owned()),
-        false => Err("a path begins with `/` and has no empty, `.` or `..` part and no `%2F`"),
-    }
-}
-
-/// Where an upstream is: scheme, host and perhaps a path to put in front of every request's.
-pub(super) fn upstream(text: &str) -> Result<Url, &'static str> {
-    const EXAMPLE: &str = "write for example `http://127.0.0.1:9000`";
-    let url: Url = text.parse().map_err(|_| EXAMPLE)?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        ("h2c" | "grpc", _) => ("http", Some(Protocol::H2)),
+        ("grpcs", _) => ("https", Some(Protocol::H2)),
+        _ => return Err(EXAMPLE),
+    };
+    let url: Url = format!("{scheme}://{rest}").parse().map_err(|_| EXAMPLE)?;
+    if !url.has_host() {
         return Err(EXAMPLE);
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -71,7 +62,7 @@ pub(super) fn upstream(text: &str) -> Result<Url, &'static str> {
         return Err("an upstream's address has no `?` and no `#`");
     }
     match url.path() == "/" || path::is_plain(url.path()) {
-        true => Ok(url),
+        true => Ok(Server { address: Address::Url(url), protocol }),
         false => Err("the path of an upstream has no empty, `.` or `..` part"),
     }
 }
@@ -92,22 +83,21 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_compared_without_case_and_port() {
-        assert_eq!(host("API.Example.com."), Ok("api.example.com".to_owned()));
-        assert_eq!(host("[::1]"), Ok("[::1]".to_owned()));
-        for bad in ["", "a:80", "http://a", "a/b", "*.a.com", "::1", "u@a", "a b"] {
-            assert!(host(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_upstream_is_a_plain_address() {
-        assert!(upstream("http://127.0.0.1:9000").is_ok());
-        assert!(upstream("https://a.example/base").is_ok());
+    fn a_server_is_a_plain_address_or_a_socket() {
+        let read = |text| server(text, None).map(|server| (server.address, server.protocol));
+        let url = |text: &str| Address::Url(text.parse().unwrap());
+        let h2 = Some(Protocol::H2);
+        assert_eq!(read("http://127.0.0.1:9000"), Ok((url("http://127.0.0.1:9000"), None)));
+        assert_eq!(read("https://a.example/base"), Ok((url("https://a.example/base"), None)));
+        assert_eq!(read("h2c://a:1"), Ok((url("http://a:1"), h2)));
+        assert_eq!(read("grpc://a:1"), Ok((url("http://a:1"), h2)));
+        assert_eq!(read("grpcs://a"), Ok((url("https://a"), h2)));
+        assert_eq!(read("unix:/run/x"), Ok((Address::Unix("/run/x".into()), None)));
         for bad in
-            ["", "127.0.0.1:9000", "ftp://a", "http://u:p@a", "http://a?b", "http://a#b", "unix:/x"]
+            ["", "127.0.0.1:9000", "ftp://a", "http://u:p@a", "http://a?b", "http://a#b", "unix:x"]
         {
-            assert!(upstream(bad).is_err(), "{bad}");
+            assert!(read(bad).is_err(), "{bad}");
         }
+        assert!(server("grpc://a", Some(Protocol::H1)).is_err());
     }
 }

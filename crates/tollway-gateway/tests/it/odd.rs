@@ -74,6 +74,36 @@ impl Odd {
         .await
     }
 
+    /// Takes each request and breaks off; counts the requests, and the connections it is opened.
+    pub(crate) async fn breaking(requests: Arc<AtomicUsize>) -> (Self, Arc<AtomicUsize>) {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let odd = Self::talking(move |mut stream| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let requests = Arc::clone(&requests);
+            async move {
+                read_head(&mut stream).await;
+                requests.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        (odd.await, connections)
+    }
+
+    /// Answers on a Unix socket.
+    pub(crate) fn on_socket<F>(path: &std::path::Path, answer: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> Response<Full<Bytes>> + Clone + Send + Sync + 'static,
+    {
+        let listener = tokio::net::UnixListener::bind(path).unwrap();
+        let task = tokio::spawn(async move {
+            let mut talks = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                talks.spawn(converse(stream, answer.clone()));
+            }
+        });
+        Self { address: SocketAddr::from(([0, 0, 0, 0], 0)), task }
+    }
+
     /// Agrees to speak `protocol`, and then sends back every byte in capitals.
     pub(crate) async fn switching(protocol: &'static str) -> Self {
         Self::talking(move |mut stream| async move {

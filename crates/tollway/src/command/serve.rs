@@ -140,9 +140,10 @@ impl Started {
     fn new(address: SocketAddr, config: &Config) -> Self {
         let services = config.services.iter().map(|service| {
             let price = service.tariff.price();
+            let paths: Vec<String> = service.paths.iter().map(ToString::to_string).collect();
             ServiceLine {
                 name: service.tariff.name().to_owned(),
-                path: service.path.clone(),
+                path: paths.join(", "),
                 price_msat: price.map(|price| price.msat()),
                 price: price.map_or_else(|| "auth off".to_owned(), |price| price.to_string()),
             }
