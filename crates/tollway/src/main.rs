@@ -12,6 +12,7 @@ mod flags;
 mod log;
 mod nodes;
 mod output;
+mod serve;
 mod shell;
 mod signal;
 mod terminal;

@@ -176,6 +176,11 @@ impl PayerSource for Lazy {
     async fn open(&self) -> Result<Arc<dyn Payer>, OpenError> {
         nodes::open_payer(&self.url, &self.shell).await
     }
+
+    /// What tells one node from another. What follows `?` may be secret, or change.
+    fn name(&self) -> Option<String> {
+        self.url.expose().split('?').next().map(str::to_owned)
+    }
 }
 
 /// Hands the response on, piece by piece as it comes.

@@ -6,7 +6,7 @@ mod devnet;
 mod get;
 mod invoice_decode;
 mod node_run;
-mod serve;
+pub(crate) mod serve;
 mod token_attenuate;
 mod token_inspect;
 

@@ -9,11 +9,13 @@ use clap::{ArgMatches, Args};
 use l402::{Keyring, NodeUrl};
 use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tollway_gateway::{Config, Gateway, SecretSource};
 
 use crate::command::{Command, read};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::serve::reload;
 use crate::shell::Shell;
 use crate::signal::Stop;
 use crate::terminal::{DIM, GOOD, STRONG, paint};
@@ -43,7 +45,8 @@ struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-SIGINT or SIGTERM stop it: what is in flight is finished first.
+SIGINT or SIGTERM stop it: what is in flight is finished first, and a second one ends it at once.
+When the configuration is written, or on SIGHUP, it is read again; one with a mistake changes nothing.
 
 Examples:
   tollway serve --config gateway.toml
@@ -63,7 +66,8 @@ impl Command for Serve {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
-        let mut config = read_config(&args.config)?;
+        let text = read_text(&args.config)?;
+        let mut config = parse(&args.config, &text)?;
         if args.check {
             return Ok(Output::new(&Checked { services: config.services.len() }));
         }
@@ -81,20 +85,42 @@ impl Command for Serve {
         let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         shell.print(&Output::new(&Started::new(address, &config))).map_err(Failure::Stdout)?;
-        let stopped = gateway.serve(listener, async move { stop.asked().await }).await;
-        if stopped.cut > 0 {
-            shell.say(&format!("{} connections took too long to end and were cut", stopped.cut));
+        let stopping = Notify::new();
+        let reload = reload::follow(args.config, text, config, gateway.clone());
+        tokio::select! {
+            stopped = gateway.serve(listener, stopping.notified()) => {
+                if stopped.cut > 0 {
+                    let cut = stopped.cut;
+                    shell.say(&format!("{cut} connections took too long to end and were cut"));
+                }
+            }
+            never = reload => match never {},
+            () = asked_twice(&mut stop, &stopping) => {
+                shell.say("asked to stop twice: what was in flight is cut");
+            }
         }
         Ok(Output::nothing())
     }
 }
 
-fn read_config(path: &Path) -> Result<Config, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|source| Failure::Io {
+/// Passes the first request to stop on, and returns at the second.
+async fn asked_twice(stop: &mut Stop, stopping: &Notify) {
+    stop.asked().await;
+    stopping.notify_one();
+    stop.asked().await;
+}
+
+/// Reads a configuration file, and nothing into it.
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|source| Failure::Io {
         what: format!("reading the configuration {}", path.display()),
         source,
-    })?;
-    Config::read(&text).map_err(|mistakes| Failure::Config { path: path.to_owned(), mistakes })
+    })
+}
+
+/// Reads what a configuration file says.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
+    Config::read(text).map_err(|mistakes| Failure::Config { path: path.to_owned(), mistakes })
 }
 
 /// The keys that the configuration names, or one in our own folder.

@@ -218,3 +218,73 @@ async fn every_mistake_in_a_configuration_is_named_with_its_line() {
     let said = run(tollway(home.path(), ["serve", "--check"])).await;
     assert_eq!(said.code, 0, "{said:?}");
 }
+
+/// A status, without paying.
+async fn status(home: &Path, url: &str) -> i64 {
+    let said = run(tollway(home, ["get", url, "--format", "json"])).await;
+    match said.code {
+        9 => 402,
+        0 => said.json()["status"].as_i64().unwrap(),
+        _ => panic!("{said:?}"),
+    }
+}
+
+/// Asks until the answer is that one.
+async fn becomes(home: &Path, url: &str, wanted: i64) {
+    let changed = async { while status(home, url).await != wanted {} };
+    tokio::time::timeout(PATIENCE, changed).await.unwrap_or_else(|_| panic!("never {wanted}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_written_configuration_is_in_force_and_one_with_a_mistake_is_not() {
+    let home = private();
+    let market = crate::market::Market::open().await;
+    let gateway = serve(home.path(), &market.node(), &market.origin).await;
+    let url = format!("{}/page", gateway.text("/listen"));
+    let file = home.path().join("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(status(home.path(), &url).await, 402);
+
+    std::fs::write(&file, format!("{text}free = [\"/page\"]\n")).unwrap();
+    becomes(home.path(), &url, 200).await;
+
+    std::fs::write(&file, format!("{text}price = 7\n")).unwrap();
+    let log = home.path().join("serve.log");
+    let told = async {
+        while !std::fs::read_to_string(&log).unwrap().contains("stays as it was") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    assert_eq!(status(home.path(), &url).await, 200, "the last good one stays in force");
+
+    // As an editor does: a new file in the place of the old one.
+    let new = home.path().join("gateway.toml.new");
+    std::fs::write(&new, &text).unwrap();
+    std::fs::rename(&new, &file).unwrap();
+    becomes(home.path(), &url, 402).await;
+    assert_eq!(gateway.stop("-TERM").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_flight_is_finished_and_a_second_signal_cuts_it() {
+    let home = private();
+    let market = crate::market::Market::open().await;
+    let gateway = serve(home.path(), &market.node(), &market.origin).await;
+    let file = home.path().join("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}free = [\"/slow\", \"/page\"]\n")).unwrap();
+    becomes(home.path(), &format!("{}/page", gateway.text("/listen")), 200).await;
+
+    let slow = format!("{}/slow", gateway.text("/listen"));
+    let waiting = tokio::spawn(run(tollway(home.path(), ["get", &slow])));
+    market.origin.arrived(2).await;
+    let id = gateway.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    // It takes nobody new, and so it has heard.
+    let page = format!("{}/page", gateway.text("/listen"));
+    let deaf = async { while run(tollway(home.path(), ["get", &page])).await.code != 4 {} };
+    tokio::time::timeout(PATIENCE, deaf).await.unwrap();
+    assert_eq!(gateway.stop("-TERM").await, 0);
+    assert_eq!(waiting.await.unwrap().code, 4, "it was cut");
+}
