@@ -40,6 +40,7 @@ mod respond;
 mod route;
 mod secret;
 mod serve;
+pub mod store;
 mod tariff;
 mod till;
 mod tunnel;

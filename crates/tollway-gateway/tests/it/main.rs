@@ -16,6 +16,7 @@ mod protocols;
 mod raw;
 mod shop;
 mod stopping;
+mod store;
 mod streaming;
 mod tls;
 mod upload;

@@ -1,0 +1,215 @@
+//! The store of a gateway that has none: right while the process lives, and gone with it. For trying
+//! things out, and for services whose tokens are never counted, revoked or good for one request.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use l402::caveat::Counter;
+use l402::{PaymentHash, TokenId};
+
+use super::{
+    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, SharedStore, StoreError, Take,
+    TokenStore, in_order, to_millis, until_millis,
+};
+
+/// How many bills are kept at most: those of the last while, not a history.
+const MOST_BILLS: usize = 10_000;
+
+/// A store in this process's memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    uses: HashMap<[u8; 32], Uses>,
+    claims: HashMap<PaymentHash, Claimed>,
+    revoked: HashMap<[u8; 32], i64>,
+    bills: HashMap<PaymentHash, Bill>,
+    by_time: BTreeMap<(i64, PaymentHash), ()>,
+}
+
+#[derive(Debug)]
+struct Uses {
+    used: u64,
+    until: i64,
+}
+
+#[derive(Debug)]
+struct Claimed {
+    request: Option<[u8; 32]>,
+    until: i64,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+pub(super) struct MemoryDriver;
+
+#[async_trait]
+impl Driver for MemoryDriver {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["memory"]
+    }
+
+    fn check(&self, url: &str) -> Result<(), String> {
+        match url {
+            "memory:" => Ok(()),
+            _ => Err("is `memory:`, with nothing after the colon".to_owned()),
+        }
+    }
+
+    async fn open(&self, _url: &str) -> Result<SharedStore, StoreError> {
+        Ok(Arc::new(MemoryStore::default()))
+    }
+}
+
+impl MemoryStore {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between two changes that belong together.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl TokenStore for MemoryStore {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn take(
+        &self,
+        counters: &[Counter],
+        until: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Result<Take, StoreError> {
+        let (counters, until, now) = (in_order(counters), until_millis(until), to_millis(now));
+        let uses = &mut self.state().uses;
+        let used = |uses: &HashMap<[u8; 32], Uses>, key: &[u8; 32]| {
+            uses.get(key).filter(|uses| uses.until > now).map_or(0, |uses| uses.used)
+        };
+        if counters.iter().any(|counter| used(uses, &counter.key) >= counter.limit) {
+            return Ok(Take::Spent);
+        }
+        for Counter { key, .. } in counters {
+            let used = used(uses, &key) + 1;
+            uses.insert(key, Uses { used, until });
+        }
+        Ok(Take::Taken)
+    }
+
+    async fn give_back(&self, counters: &[Counter]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for Counter { key, .. } in in_order(counters) {
+            if let Some(uses) = state.uses.get_mut(&key) {
+                uses.used = uses.used.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(&self, payment: &OneTime, now: SystemTime) -> Result<Claim, StoreError> {
+        let mut state = self.state();
+        let now = to_millis(now);
+        match state.claims.get(&payment.hash).filter(|claimed| claimed.until > now) {
+            None => {
+                let until = to_millis(payment.until);
+                let claimed = Claimed { request: payment.request, until, answer: None };
+                state.claims.insert(payment.hash, claimed);
+                Ok(Claim::First)
+            }
+            Some(claimed) if payment.request.is_none() || claimed.request != payment.request => {
+                Ok(Claim::Spent)
+            }
+            Some(claimed) => Ok(claimed.answer.clone().map_or(Claim::Running, Claim::Answered)),
+        }
+    }
+
+    async fn answer(&self, hash: PaymentHash, answer: &Answer) -> Result<(), StoreError> {
+        if let Some(claimed) = self.state().claims.get_mut(&hash) {
+            claimed.answer = Some(answer.clone());
+        }
+        Ok(())
+    }
+
+    async fn release(&self, hash: PaymentHash) -> Result<(), StoreError> {
+        self.state().claims.remove(&hash);
+        Ok(())
+    }
+
+    async fn revoke(&self, token: TokenId, until: Option<SystemTime>) -> Result<(), StoreError> {
+        self.state().revoked.insert(token.0, until_millis(until));
+        Ok(())
+    }
+
+    async fn revoked(&self) -> Result<Vec<TokenId>, StoreError> {
+        Ok(self.state().revoked.keys().copied().map(TokenId).collect())
+    }
+
+    async fn record(&self, events: &[Event]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for event in events {
+            state.note(event);
+        }
+        while state.bills.len() > MOST_BILLS {
+            let Some(((_, hash), ())) = state.by_time.pop_first() else { break };
+            state.bills.remove(&hash);
+        }
+        Ok(())
+    }
+
+    async fn bills(&self, before: SystemTime, limit: u32) -> Result<Vec<Bill>, StoreError> {
+        let state = self.state();
+        let before = (to_millis(before), PaymentHash([0; 32]));
+        let latest = state.by_time.range(..before).rev().take(limit as usize);
+        Ok(latest.filter_map(|((_, hash), ())| state.bills.get(hash).cloned()).collect())
+    }
+
+    async fn prune(&self, horizon: Horizon) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let now = to_millis(horizon.now);
+        state.uses.retain(|_, uses| uses.until > now);
+        state.claims.retain(|_, claimed| claimed.until > now);
+        state.revoked.retain(|_, until| *until > now);
+        let State { bills, by_time, .. } = &mut *state;
+        bills.retain(|hash, bill| {
+            let kept = match bill.settled {
+                Some(settled) => settled >= horizon.paid,
+                None => bill.issued >= horizon.unpaid,
+            };
+            if !kept {
+                by_time.remove(&(to_millis(bill.issued), *hash));
+            }
+            kept
+        });
+        Ok(())
+    }
+}
+
+impl State {
+    fn note(&mut self, event: &Event) {
+        let bill = match event {
+            Event::Issued(bill) => match self.bills.get_mut(&bill.hash) {
+                // Another gateway may have seen the payment before we wrote down the bill.
+                Some(seen) => {
+                    seen.token = seen.token.or(bill.token);
+                    seen.price = seen.price.or(bill.price);
+                    return;
+                }
+                None => bill.clone(),
+            },
+            Event::Settled { hash, service, price, at } => {
+                if let Some(bill) = self.bills.get_mut(hash) {
+                    bill.settled.get_or_insert(*at);
+                    return;
+                }
+                let (hash, service, price) = (*hash, service.clone(), *price);
+                Bill { hash, token: None, service, price, issued: *at, settled: Some(*at) }
+            }
+        };
+        self.by_time.insert((to_millis(bill.issued), bill.hash), ());
+        self.bills.insert(bill.hash, bill);
+    }
+}

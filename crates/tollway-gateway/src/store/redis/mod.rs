@@ -1,0 +1,273 @@
+//! A store in Valkey or Redis, for gateways on several machines. Each count is one script, which the
+//! server runs whole while nobody else is served. What it promises is what the server keeps: one that
+//! forgets on a restart, or evicts when it is full, forgets uses, and is warned about.
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use l402::caveat::Counter;
+use l402::{Msat, PaymentHash, TokenId};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{AsyncCommands, Client, FromRedisValue, IntoConnectionInfo, RedisError, Script};
+
+use super::{
+    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, SharedStore, StoreError, Take,
+    TokenStore, from_millis, in_order, to_millis, until_millis,
+};
+
+const NAME: &str = "redis";
+/// How long one answer, and one attempt to connect, may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How the keys are laid out; a later layout gets a later number.
+const VERSION: &str = "1";
+
+// The braces keep all of it on one machine of a cluster: a script needs its keys together.
+const USES: &str = "{tollway}:uses:";
+const CLAIMS: &str = "{tollway}:claims:";
+const BILL: &str = "{tollway}:bill:";
+const BILLS: &str = "{tollway}:bills";
+const UNPAID: &str = "{tollway}:bills:unpaid";
+const PAID: &str = "{tollway}:bills:paid";
+const REVOKED: &str = "{tollway}:revoked";
+const LAYOUT: &str = "{tollway}:layout";
+
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        static $name: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!($file)));
+    };
+}
+script!(TAKE, "take.lua");
+script!(GIVE_BACK, "give_back.lua");
+script!(CLAIM, "claim.lua");
+script!(ANSWER, "answer.lua");
+script!(RECORD, "record.lua");
+script!(LATEST, "bills.lua");
+script!(PRUNE, "prune.lua");
+
+/// A store on a Valkey or Redis server.
+#[derive(Clone)]
+pub struct RedisStore {
+    connection: ConnectionManager,
+}
+
+#[derive(Debug)]
+pub(super) struct RedisDriver;
+
+#[async_trait]
+impl Driver for RedisDriver {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix"]
+    }
+
+    fn check(&self, url: &str) -> Result<(), String> {
+        // The library's own message may repeat a password.
+        url.into_connection_info().map(drop).map_err(|_| {
+            "is written `redis://user:password@host:6379/0`, or `rediss://…` with TLS".to_owned()
+        })
+    }
+
+    async fn open(&self, url: &str) -> Result<SharedStore, StoreError> {
+        let failed = || StoreError::failed::<RedisError>(NAME, "connect");
+        let client = Client::open(url).map_err(failed())?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_number_of_retries(1);
+        let connection = client.get_connection_manager_with_config(config).await;
+        let store = RedisStore { connection: connection.map_err(failed())? };
+        store.check_layout().await?;
+        store.warn_if_it_forgets().await;
+        Ok(Arc::new(store))
+    }
+}
+
+impl RedisStore {
+    /// Refuses what a later version wrote.
+    async fn check_layout(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let check = async {
+            let _: bool = connection.set_nx(LAYOUT, VERSION).await?;
+            connection.get::<_, String>(LAYOUT).await
+        };
+        match check.await.map_err(StoreError::failed(NAME, "read its layout"))? {
+            layout if layout == VERSION => Ok(()),
+            _ => Err(StoreError::Unusable {
+                store: NAME,
+                problem: "it was written by a later version; use that one, or another database"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    async fn warn_if_it_forgets(&self) {
+        let mut connection = self.connection.clone();
+        let info: Result<String, _> = redis::cmd("INFO").query_async(&mut connection).await;
+        // A server that does not tell may be in order.
+        let Ok(info) = info else { return };
+        let value = |key: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        if value("aof_enabled") == "0" {
+            tracing::warn!("the store forgets uses when it restarts; set `appendonly yes` there");
+        }
+        if !matches!(&*value("maxmemory_policy"), "noeviction" | "") {
+            tracing::warn!(
+                "the store forgets uses when it is full; set `maxmemory-policy noeviction` there"
+            );
+        }
+    }
+
+    async fn run<T: FromRedisValue>(
+        &self,
+        doing: &'static str,
+        script: &Script,
+        keys: impl IntoIterator<Item = String>,
+        arguments: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<T, StoreError> {
+        let mut call = script.prepare_invoke();
+        for key in keys {
+            call.key(key);
+        }
+        for argument in arguments {
+            call.arg(argument);
+        }
+        let mut connection = self.connection.clone();
+        call.invoke_async(&mut connection).await.map_err(StoreError::failed(NAME, doing))
+    }
+}
+
+#[async_trait]
+impl TokenStore for RedisStore {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn take(
+        &self,
+        counters: &[Counter],
+        until: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Result<Take, StoreError> {
+        let counters = in_order(counters);
+        // What is never in a script is nothing, and its numbers end at 2^53: as text they do not.
+        let until = until.map_or(0, to_millis);
+        let limits = counters.iter().map(|counter| text(counter.limit));
+        let arguments = [text(to_millis(now)), text(until)].into_iter().chain(limits);
+        let taken: bool = self.run("count a use", &TAKE, keys(&counters), arguments).await?;
+        Ok(if taken { Take::Taken } else { Take::Spent })
+    }
+
+    async fn give_back(&self, counters: &[Counter]) -> Result<(), StoreError> {
+        self.run("give back a use", &GIVE_BACK, keys(&in_order(counters)), []).await
+    }
+
+    async fn claim(&self, payment: &OneTime, now: SystemTime) -> Result<Claim, StoreError> {
+        let request = payment.request.map(Vec::from).unwrap_or_default();
+        let arguments = [text(to_millis(now)), text(to_millis(payment.until)), request];
+        type Theirs = Option<(Vec<u8>, Option<Vec<u8>>)>;
+        let theirs: Theirs =
+            self.run("claim a payment", &CLAIM, [claim_key(payment.hash)], arguments).await?;
+        let Some((request, answer)) = theirs else { return Ok(Claim::First) };
+        Ok(super::claimed(payment, request.try_into().ok(), answer.as_deref()))
+    }
+
+    async fn answer(&self, hash: PaymentHash, answer: &Answer) -> Result<(), StoreError> {
+        self.run("keep an answer", &ANSWER, [claim_key(hash)], [answer.to_bytes()]).await
+    }
+
+    async fn release(&self, hash: PaymentHash) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let released = connection.del(claim_key(hash)).await;
+        released.map_err(StoreError::failed(NAME, "release a payment"))
+    }
+
+    async fn revoke(&self, token: TokenId, until: Option<SystemTime>) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let until = until_millis(until);
+        let revoked = connection.zadd(REVOKED, &token.0, until).await;
+        revoked.map_err(StoreError::failed(NAME, "revoke a token"))
+    }
+
+    async fn revoked(&self) -> Result<Vec<TokenId>, StoreError> {
+        let mut connection = self.connection.clone();
+        let all: Result<Vec<Vec<u8>>, _> = connection.zrange(REVOKED, 0, -1).await;
+        let all = all.map_err(StoreError::failed(NAME, "read the revoked tokens"))?;
+        Ok(all.into_iter().filter_map(|token| Some(TokenId(token.try_into().ok()?))).collect())
+    }
+
+    async fn record(&self, events: &[Event]) -> Result<(), StoreError> {
+        let arguments = std::iter::once(BILL.into()).chain(events.iter().flat_map(event));
+        let keys = [BILLS, UNPAID, PAID].map(str::to_owned);
+        self.run("write down what was sold", &RECORD, keys, arguments).await
+    }
+
+    async fn bills(&self, before: SystemTime, limit: u32) -> Result<Vec<Bill>, StoreError> {
+        let arguments = [BILL.into(), text(to_millis(before)), text(limit)];
+        let found: Vec<[String; 6]> =
+            self.run("read what was sold", &LATEST, [BILLS.to_owned()], arguments).await?;
+        Ok(found.iter().filter_map(bill).collect())
+    }
+
+    async fn prune(&self, horizon: Horizon) -> Result<(), StoreError> {
+        let times = [horizon.now, horizon.unpaid, horizon.paid].map(|at| text(to_millis(at)));
+        loop {
+            let arguments = std::iter::once(BILL.into()).chain(times.clone());
+            let keys = [BILLS, UNPAID, PAID, REVOKED].map(str::to_owned);
+            let gone: u64 = self.run("forget what is past", &PRUNE, keys, arguments).await?;
+            if gone == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn keys(counters: &[Counter]) -> impl Iterator<Item = String> {
+    counters.iter().map(|counter| format!("{USES}{}", PaymentHash(counter.key)))
+}
+
+fn claim_key(hash: PaymentHash) -> String {
+    format!("{CLAIMS}{hash}")
+}
+
+fn text(number: impl ToString) -> Vec<u8> {
+    number.to_string().into_bytes()
+}
+
+/// The six words that `record.lua` reads.
+fn event(event: &Event) -> [Vec<u8>; 6] {
+    let msat = |price: &Option<Msat>| price.map(|price| text(price.msat())).unwrap_or_default();
+    match event {
+        Event::Issued(Bill { hash, token, service, price, issued, .. }) => {
+            let token = token.map(text).unwrap_or_default();
+            let service = service.clone().into_bytes();
+            [b"issued".into(), text(hash), token, service, msat(price), text(to_millis(*issued))]
+        }
+        Event::Settled { hash, service, price, at } => {
+            let service = service.clone().into_bytes();
+            [b"settled".into(), text(hash), vec![], service, msat(price), text(to_millis(*at))]
+        }
+    }
+}
+
+/// Reads what `bills.lua` returns of one bill.
+fn bill([hash, token, service, msat, issued, settled]: &[String; 6]) -> Option<Bill> {
+    let time = |text: &str| Some(from_millis(text.parse().ok()?));
+    let token: Option<PaymentHash> = token.parse().ok();
+    Some(Bill {
+        hash: hash.parse().ok()?,
+        token: token.map(|bytes| TokenId(bytes.0)),
+        service: service.clone(),
+        price: msat.parse().ok().map(Msat::from_msat),
+        issued: time(issued)?,
+        settled: time(settled),
+    })
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The connection prints its address, and perhaps more.
+        f.write_str("RedisStore")
+    }
+}
