@@ -2,28 +2,31 @@
 
 use http::header::HeaderValue;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use crate::body::Body;
 use crate::gate::Permit;
+use crate::gateway::Service;
 use crate::headers;
 use crate::serve::Connection;
 use crate::tunnel::Tunnel;
 use crate::upload::Upload;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::UpstreamError;
 
-/// Sends a request on, and returns the answer as soon as its head is there. Both bodies go on moving
+/// Sends a request on, to its own path or another, and returns the answer as soon as its head is there. Both bodies go on moving
 /// after that, each at the pace of its slower end.
 pub(crate) async fn forward(
-    upstream: &Upstream,
+    service: &Service,
     connection: &Connection,
+    rewritten: Option<Uri>,
     head: Parts,
     body: Incoming,
     host: Option<HeaderValue>,
     permit: Permit,
 ) -> Result<Response<Body>, UpstreamError> {
-    let mut request = Request::from_parts(head, Upload::new(body, None));
+    let (upstream, passage) = (&service.upstream, &service.passage);
+    let mut request = Request::from_parts(head, Upload::new(body, passage.body_limit));
     let tunnel = upstream.can_upgrade().then(|| Tunnel::wanted(&mut request)).flatten();
     // What our own server left there is not for the upstream's connection.
     request.extensions_mut().clear();
@@ -31,6 +34,11 @@ pub(crate) async fn forward(
     let takes_trailers = headers::strip_one_hop(fields);
     headers::strip_credentials(fields);
     headers::set_forwarded(fields, connection.client_text(), host.as_ref());
+    let host = passage.edit(&mut request).or(host);
+    if let Some(uri) = rewritten {
+        *request.uri_mut() = uri;
+    }
+    let fields = request.headers_mut();
     if let Some(tunnel) = &tunnel {
         tunnel.ask(fields);
     }
@@ -46,6 +54,7 @@ pub(crate) async fn forward(
         (true, None) => return Err(UpstreamError::Switched),
     }
     headers::strip_challenges(response.headers_mut());
+    passage.response.apply(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
-    Ok(response.map(|body| Body::upstream(body, None, busy)))
+    Ok(response.map(|body| Body::upstream(body, passage.idle_timeout, busy)))
 }

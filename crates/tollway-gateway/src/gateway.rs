@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::config::{Config, Patience};
 use crate::matching::PathMatch;
+use crate::passage::Passage;
 use crate::route::Routes;
 use crate::serve::{self, Stopped};
 use crate::tariff::Tariff;
@@ -25,6 +26,7 @@ pub struct Gateway {
 struct Inner {
     till: Till,
     patience: Patience,
+    environment: Environment,
     snapshot: ArcSwap<Snapshot>,
 }
 
@@ -39,8 +41,12 @@ pub(crate) struct Snapshot {
 pub(crate) struct Service {
     pub(crate) tariff: Tariff,
     pub(crate) paths: Vec<PathMatch>,
+    pub(crate) passage: Passage,
     pub(crate) upstream: Upstream,
 }
+
+/// Reads a variable of the environment, which this library does not touch.
+pub type Environment = fn(&str) -> Option<String>;
 
 impl Gateway {
     /// Opens what a configuration describes. `invoicer` is the node to be paid on; `keyring` holds
@@ -48,15 +54,31 @@ impl Gateway {
     /// configuration are for the caller to use.
     ///
     /// # Errors
-    /// A file with certificates cannot be used.
+    /// A file with certificates cannot be used, or a header's secret cannot be had. There is no
+    /// environment; see [`Gateway::open_with`].
     pub fn open(
         config: &Config,
         invoicer: Arc<dyn Invoicer>,
         keyring: Keyring,
     ) -> Result<Self, OpenError> {
+        Self::open_with(config, invoicer, keyring, |_| None)
+    }
+
+    /// The same, with an environment from which the secrets in headers can be read, here and in
+    /// [`Gateway::replace`].
+    ///
+    /// # Errors
+    /// As [`Gateway::open`].
+    pub fn open_with(
+        config: &Config,
+        invoicer: Arc<dyn Invoicer>,
+        keyring: Keyring,
+        environment: Environment,
+    ) -> Result<Self, OpenError> {
         let till = Till { keyring, invoicer, patience: config.patience.node };
-        let snapshot = ArcSwap::from_pointee(Snapshot::open(config)?);
-        Ok(Self { inner: Arc::new(Inner { till, patience: config.patience, snapshot }) })
+        let snapshot = ArcSwap::from_pointee(Snapshot::open(config, environment)?);
+        let patience = config.patience;
+        Ok(Self { inner: Arc::new(Inner { till, patience, environment, snapshot }) })
     }
 
     /// Puts other services in force. Requests that have begun go on under the old ones; nobody waits
@@ -65,7 +87,7 @@ impl Gateway {
     /// # Errors
     /// As [`Gateway::open`]; then nothing has changed.
     pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
-        let snapshot = Arc::new(Snapshot::open(config)?);
+        let snapshot = Arc::new(Snapshot::open(config, self.inner.environment)?);
         // Elsewhere it is watched when it is served.
         if tokio::runtime::Handle::try_current().is_ok() {
             snapshot.watch();
@@ -95,7 +117,7 @@ impl Gateway {
 }
 
 impl Snapshot {
-    fn open(config: &Config) -> Result<Self, OpenError> {
+    fn open(config: &Config, environment: Environment) -> Result<Self, OpenError> {
         let mut routes = Routes::new();
         for service in &config.services {
             let upstream =
@@ -104,8 +126,11 @@ impl Snapshot {
                     path: service.upstream.ca.clone().unwrap_or_default(),
                     problem,
                 })?;
+            let passage = Passage::open(&service.passage, environment).map_err(|problem| {
+                OpenError::Header { service: service.tariff.name().to_owned(), problem }
+            })?;
             let (tariff, paths) = (service.tariff.clone(), service.paths.clone());
-            let opened = Arc::new(Service { tariff, paths, upstream });
+            let opened = Arc::new(Service { tariff, paths, passage, upstream });
             routes.add(&service.hosts, &service.paths, &service.methods, &opened);
         }
         Ok(Self { routes })

@@ -6,10 +6,12 @@ use std::time::SystemTime;
 
 use http::header::HeaderValue;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::body::{self, Body};
+use crate::cors::{self, Cors};
 use crate::forward::forward;
 use crate::gate::{self, Permit, Shut};
 use crate::gateway::{Service, Snapshot};
@@ -33,11 +35,29 @@ pub(crate) async fn handle(
     let mut entry = Entry::new(connection.client(), request.method(), request.uri());
     let (head, body) = request.into_parts();
     let form = Form::of(&head);
-    let response = match answer(&snapshot, till, connection, head, body, &mut entry).await {
-        Ok(response) => response,
+    let response = match find(&snapshot, &head) {
+        Ok(Found::Service(host, service)) => {
+            entry
+                .iter_mut()
+                .for_each(|entry| entry.service = Some(service.tariff.name().to_owned()));
+            // Every answer says who may read it, a 402 above all.
+            let cors = service.passage.cors.as_ref();
+            let allowed = cors.map(|cors| (cors, cors.allowed(&head.headers)));
+            let visit = Visit { till, connection, service, host };
+            let answered = visit.answer(head, body, &mut entry).await;
+            let mut response = or_ended(answered, &form, &mut entry);
+            if let Some((cors, allowed)) = allowed {
+                cors.permit(allowed, response.headers_mut());
+            }
+            response
+        }
+        Ok(Found::Manifest(list)) => {
+            entry.iter_mut().for_each(|entry| entry.basis = "free");
+            list.map(Body::own)
+        }
         Err(ended) => {
-            note(&ended, &mut entry);
-            respond(&ended, &form).map(Body::own)
+            body::let_finish(&head, body);
+            or_ended(Err(ended), &form, &mut entry)
         }
     };
     if let Some(entry) = &mut entry {
@@ -46,41 +66,72 @@ pub(crate) async fn handle(
     response.map(|body| body.with_entry(entry))
 }
 
-async fn answer(
-    snapshot: &Snapshot,
-    till: &Till,
-    connection: &Connection,
-    head: Parts,
-    body: Incoming,
+fn or_ended(
+    answered: Result<Response<Body>, Ended>,
+    form: &Form,
     entry: &mut Option<Entry>,
-) -> Result<Response<Body>, Ended> {
-    // 1. Which service is this?
-    let (host, service) = match find(snapshot, &head) {
-        Ok(Found::Service(host, service)) => (host, service),
-        Ok(Found::Manifest(list)) => {
-            entry.iter_mut().for_each(|entry| entry.basis = "free");
-            return Ok(list.map(Body::own));
-        }
-        Err(ended) => {
-            body::let_finish(&head, body);
-            return Err(ended);
-        }
-    };
-    entry.iter_mut().for_each(|entry| entry.service = Some(service.tariff.name().to_owned()));
+) -> Response<Body> {
+    answered.unwrap_or_else(|ended| {
+        note(&ended, entry);
+        respond(&ended, form).map(Body::own)
+    })
+}
 
-    // 2. Does a credential open it? If not: what does it cost? Ask for it.
-    let (client, now) = (Some(connection.client()), SystemTime::now());
-    let permit = match admit(till, &service.tariff, &head, client, now).await {
-        Ok(permit) => permit,
-        Err(ended) => {
-            body::let_finish(&head, body);
-            return Err(ended);
-        }
-    };
-    entry.iter_mut().for_each(|entry| entry.basis = permit.basis().word());
+/// One request at the service it is for.
+struct Visit<'a> {
+    till: &'a Till,
+    connection: &'a Connection,
+    service: &'a Service,
+    /// Whom the client thinks it is talking to.
+    host: Option<HeaderValue>,
+}
 
-    // 3. Forward it.
-    Ok(forward(&service.upstream, connection, head, body, host, permit).await?)
+impl Visit<'_> {
+    async fn answer(
+        self,
+        head: Parts,
+        body: Incoming,
+        entry: &mut Option<Entry>,
+    ) -> Result<Response<Body>, Ended> {
+        let (uri, permit) = match self.let_in(&head, &body).await {
+            Ok(Entrance::Permitted(uri, permit)) => (uri, permit),
+            Ok(Entrance::Preflight(method)) => {
+                entry.iter_mut().for_each(|entry| entry.basis = "free");
+                return Ok(Cors::answer(&head, &method));
+            }
+            Err(ended) => {
+                body::let_finish(&head, body);
+                return Err(ended);
+            }
+        };
+        entry.iter_mut().for_each(|entry| entry.basis = permit.basis().word());
+        Ok(forward(self.service, self.connection, uri, head, body, self.host, permit).await?)
+    }
+
+    /// Everything that can be said before anybody is asked to pay, and then whether a credential opens
+    /// the service, what it costs if not, and the bill.
+    async fn let_in(&self, head: &Parts, body: &Incoming) -> Result<Entrance, Ended> {
+        let passage = &self.service.passage;
+        if let (Some(method), Some(cors)) = (cors::preflight(head), &passage.cors) {
+            let allowed = cors.allowed(&head.headers);
+            return allowed.map(|_| Entrance::Preflight(method)).ok_or(Ended::Preflight);
+        }
+        if let Some(most) = passage.body_limit.filter(|most| body.size_hint().lower() > *most) {
+            return Err(Ended::TooLarge(most));
+        }
+        let uri = passage.rewrite(&head.uri).map_err(BadRequest::from)?;
+        let (client, now) = (Some(self.connection.client()), SystemTime::now());
+        let permit = admit(self.till, &self.service.tariff, head, client, now).await?;
+        Ok(Entrance::Permitted(uri, permit))
+    }
+}
+
+/// How a request comes in.
+enum Entrance {
+    /// To the upstream, at this path if not at its own.
+    Permitted(Option<Uri>, Permit),
+    /// Only to be told whether a request with this method would be taken.
+    Preflight(Method),
 }
 
 /// Whose request it is.
@@ -105,7 +156,10 @@ fn find<'a>(snapshot: &'a Snapshot, head: &Parts) -> Result<Found<'a>, Ended> {
     if let Some(list) = manifest::respond(&snapshot.routes, host.as_ref(), head) {
         return Ok(Found::Manifest(list));
     }
-    let lead = |path: &str| snapshot.routes.find(host.as_ref(), &head.method, path).map(Place);
+    // A browser's question about a method belongs to the service that has the method.
+    let asked = cors::preflight(head);
+    let method = asked.as_ref().unwrap_or(&head.method);
+    let lead = |path: &str| snapshot.routes.find(host.as_ref(), method, path).map(Place);
     let found = Readings::of(head.uri.path()).agree(lead).map_err(BadRequest::from)?;
     let Place(service) = found.ok_or(Ended::NoService)?;
     Ok(Found::Service(host, service))
@@ -134,7 +188,15 @@ pub(crate) async fn admit(
         (Shut::Malformed(_) | Shut::Denied(_), BadCredential::Challenge)
         | (Shut::NoCredential, _) => {}
     }
-    let bill = till.ask(tariff, price, why, now).await?;
+    // Nobody can pay for a browser's question.
+    if cors::preflight(head).is_some() {
+        return Err(Ended::Preflight);
+    }
+    if terms.no_invoice {
+        return Err(Ended::Refused(why));
+    }
+    let memo = tariff.memo.write(tariff.name(), head, price);
+    let bill = till.ask(tariff, price, &memo, why, now).await?;
     Err(Ended::Asked(Box::new(bill)))
 }
 
@@ -144,6 +206,8 @@ fn note(ended: &Ended, entry: &mut Option<Entry>) {
     match ended {
         Ended::BadRequest(_)
         | Ended::NoService
+        | Ended::Preflight
+        | Ended::TooLarge(_)
         | Ended::Asked(_)
         | Ended::Refused(_)
         | Ended::Counted(_) => {}

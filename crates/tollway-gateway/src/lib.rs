@@ -26,6 +26,7 @@
 
 mod body;
 pub mod config;
+mod cors;
 mod forward;
 mod gate;
 mod gateway;
@@ -35,6 +36,8 @@ mod layer;
 mod log;
 mod manifest;
 pub mod matching;
+mod memo;
+mod passage;
 mod reading;
 mod respond;
 mod route;
@@ -50,8 +53,9 @@ mod upstream;
 pub use body::{Body, BodyError};
 pub use config::{Config, Mistakes, SecretSource};
 pub use gate::{Basis, Permit};
-pub use gateway::Gateway;
+pub use gateway::{Environment, Gateway};
 pub use layer::{ClientIp, GateLayer, Gated};
+pub use passage::HeaderError;
 pub use secret::{SecretError, master_key_file};
 pub use serve::Stopped;
 pub use tariff::{BadCredential, Tariff, TariffError};

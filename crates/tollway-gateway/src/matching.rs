@@ -166,7 +166,7 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 /// A path as it stands in a configuration: plain, and as it reads.
-fn readable(written: &str) -> Result<String, String> {
+pub(crate) fn readable(written: &str) -> Result<String, String> {
     match path::is_plain(written) && !written.contains(['*', '?', '#', '%']) {
         true => Ok(written.to_owned()),
         false => Err(PATH.to_owned()),

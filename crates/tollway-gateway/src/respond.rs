@@ -33,6 +33,13 @@ pub(crate) enum Ended {
     /// It cannot be routed.
     #[error(transparent)]
     BadRequest(#[from] BadRequest),
+    /// A browser asks whether a page of another origin may send a request, and it may not, or the
+    /// question would have to be paid for, which no browser can.
+    #[error("pages of other origins may not use this")]
+    Preflight,
+    /// Its body is longer than the service takes.
+    #[error("the request's body is longer than {0} bytes, which is all this service takes")]
+    TooLarge(u64),
     /// No service answers for its host and path.
     #[error("no service here has this host and path")]
     NoService,
@@ -88,6 +95,8 @@ impl Ended {
     pub(crate) fn words(&self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::BadRequest(_) => ("refused", Some("not a plain request")),
+            Self::Preflight => ("refused", Some("another origin's page")),
+            Self::TooLarge(_) => ("refused", Some("the body is too large")),
             Self::NoService => ("refused", Some("no such service")),
             Self::Asked(bill) => ("asked", Some(bill.why.word())),
             Self::Refused(why) | Self::Counted(why) => ("refused", Some(why.word())),
@@ -119,6 +128,10 @@ fn answer(ended: &Ended) -> Answer {
         Ended::BadRequest(why) => {
             plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
         }
+        Ended::Preflight => plain(StatusCode::FORBIDDEN, 7, "forbidden", &ended.to_string()),
+        Ended::TooLarge(_) | Ended::Upstream(UpstreamError::TooLong(_)) => {
+            plain(StatusCode::PAYLOAD_TOO_LARGE, 8, "content too large", &ended.to_string())
+        }
         Ended::NoService => plain(StatusCode::NOT_FOUND, 12, "not found", &ended.to_string()),
         Ended::Asked(bill) => asked(bill),
         Ended::Refused(why) => {
@@ -139,9 +152,6 @@ fn answer(ended: &Ended) -> Answer {
             "unavailable",
             "payment cannot be asked for at the moment; nothing is owed",
         )),
-        Ended::Upstream(why @ UpstreamError::TooLong(_)) => {
-            plain(StatusCode::PAYLOAD_TOO_LARGE, 8, "content too large", &why.to_string())
-        }
         Ended::Upstream(why @ UpstreamError::Body(_)) => {
             plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
         }

@@ -8,9 +8,8 @@ use l402::Msat;
 use l402::caveat::Unknown;
 
 use crate::matching::PathMatch;
+use crate::memo::{self, BadMemo, Memo};
 
-/// The longest memo that BOLT 11 has room for, in bytes (BOLT 11 field `d`).
-pub(crate) const LONGEST_MEMO: usize = 639;
 /// How long an invoice can be paid unless the tariff says otherwise.
 const INVOICE_EXPIRY: Duration = Duration::from_secs(600);
 
@@ -20,10 +19,11 @@ pub struct Tariff {
     pub(crate) name: String,
     pub(crate) access: Access,
     pub(crate) free: Vec<PathMatch>,
+    pub(crate) no_invoice: Vec<PathMatch>,
     pub(crate) valid_for: Option<Duration>,
     pub(crate) unknown: Unknown,
     pub(crate) bad_credential: BadCredential,
-    pub(crate) memo: String,
+    pub(crate) memo: Memo,
     pub(crate) invoice_expiry: Duration,
 }
 
@@ -41,6 +41,8 @@ pub(crate) enum Access {
 pub(crate) struct Terms {
     /// It costs nothing.
     pub(crate) free: bool,
+    /// It is not asked to pay, only refused.
+    pub(crate) no_invoice: bool,
 }
 
 /// What a credential that opens nothing is answered with. The L402 texts disagree.
@@ -67,8 +69,13 @@ pub enum TariffError {
     #[error("it must be at least {0}")]
     TooShort(&'static str),
     /// Longer than an invoice has room for.
-    #[error("a memo has at most {LONGEST_MEMO} bytes")]
+    #[error("a memo has at most {} bytes", memo::LONGEST)]
     Memo,
+    /// Something else stands in braces.
+    #[error(
+        "in braces a memo has `{{service}}`, `{{method}}`, `{{path}}`, `{{host}}` or `{{price}}`"
+    )]
+    MemoName,
     /// Whoever paid at the last moment would have bought nothing.
     #[error(
         "tokens would expire before the invoice that pays for them; make the invoice expire first"
@@ -108,10 +115,11 @@ impl Tariff {
             name: name.to_owned(),
             access,
             free: Vec::new(),
+            no_invoice: Vec::new(),
             valid_for: None,
             unknown: Unknown::Skip,
             bad_credential: BadCredential::default(),
-            memo: name.to_owned(),
+            memo: Memo::read("{service}").expect("a name it knows"),
             invoice_expiry: INVOICE_EXPIRY,
         })
     }
@@ -123,6 +131,16 @@ impl Tariff {
     /// [`TariffError::Path`].
     pub fn free(mut self, written: &str) -> Result<Self, TariffError> {
         self.free.push(PathMatch::read_listed(written).map_err(TariffError::Path)?);
+        Ok(self)
+    }
+
+    /// Names a path where nobody is asked to pay: who comes without a credential is refused (401).
+    /// Written as for [`Tariff::free`].
+    ///
+    /// # Errors
+    /// [`TariffError::Path`].
+    pub fn no_invoice(mut self, written: &str) -> Result<Self, TariffError> {
+        self.no_invoice.push(PathMatch::read_listed(written).map_err(TariffError::Path)?);
         Ok(self)
     }
 
@@ -156,15 +174,16 @@ impl Tariff {
         Ok(self)
     }
 
-    /// What the invoice says it is for; the service's name unless told.
+    /// What the invoice says it is for; the service's name unless told. `{service}`, `{method}`,
+    /// `{path}`, `{host}` and `{price}` stand for the request's own.
     ///
     /// # Errors
-    /// [`TariffError::Memo`].
+    /// [`TariffError::Memo`], [`TariffError::MemoName`].
     pub fn memo(mut self, memo: &str) -> Result<Self, TariffError> {
-        if memo.len() > LONGEST_MEMO {
-            return Err(TariffError::Memo);
-        }
-        memo.clone_into(&mut self.memo);
+        self.memo = Memo::read(memo).map_err(|why| match why {
+            BadMemo::TooLong => TariffError::Memo,
+            BadMemo::Name => TariffError::MemoName,
+        })?;
         Ok(self)
     }
 
@@ -197,7 +216,8 @@ impl Tariff {
 
     /// What holds for one path, in one of its readings.
     pub(crate) fn terms(&self, path: &str) -> Terms {
-        Terms { free: self.free.iter().any(|free| free.covers(path)) }
+        let any = |list: &[PathMatch]| list.iter().any(|listed| listed.covers(path));
+        Terms { free: any(&self.free), no_invoice: any(&self.no_invoice) }
     }
 
     /// The caveats of a token minted at `now`.

@@ -59,10 +59,11 @@ impl Till {
         &self,
         tariff: &Tariff,
         price: Msat,
+        memo: &str,
         why: Shut,
         now: SystemTime,
     ) -> Result<Bill, TillError> {
-        let made = self.invoicer.invoice(price, &tariff.memo, tariff.invoice_expiry);
+        let made = self.invoicer.invoice(price, memo, tariff.invoice_expiry);
         let invoice = tokio::time::timeout(self.patience, made)
             .await
             .map_err(|_| TillError::Silent(self.patience))??;

@@ -3,8 +3,10 @@
 //! text itself, no socket, no node.
 
 mod mistake;
+mod passage;
 mod raw;
 mod service;
+mod template;
 mod upstream;
 mod values;
 
@@ -17,7 +19,9 @@ use l402::NodeUrl;
 use raw::{At, Keys, Reader};
 
 pub use mistake::{Mistake, Mistakes, Problem};
+pub use passage::{Edits, Origins, Passage};
 pub use service::Service;
+pub use template::{FetchError, Template};
 pub use upstream::{Address, Check, Protocol, Question, Server, Upstream};
 
 /// Where a gateway listens unless told.

@@ -114,6 +114,28 @@ impl<'i> Reader<'i> {
         }
     }
 
+    /// A table of texts, `{ name = "value" }`; empty when the key is not there.
+    pub(super) fn text_table(
+        &mut self,
+        keys: &mut Keys<'_>,
+        key: &'static str,
+    ) -> Vec<(At<String>, At<String>)> {
+        let Some((line, value)) = self.take(keys, key) else { return Vec::new() };
+        let DeValue::Table(table) = value else {
+            self.wrong_kind(key.to_owned(), line, &value, "a table, `{ name = \"value\" }`");
+            return Vec::new();
+        };
+        let mut pairs = Vec::new();
+        for (name, value) in &table {
+            let at = At { line: self.line(&name.span()), value: name.get_ref().to_string() };
+            let full = format!("{key}.{}", at.value);
+            if let Some(value) = self.as_text(full, at.line, value.get_ref()) {
+                pairs.push((at, value));
+            }
+        }
+        pairs
+    }
+
     /// The tables under `[[key]]`, in order.
     pub(super) fn tables<'k>(&mut self, keys: &mut Keys<'k>, key: &'static str) -> Vec<Keys<'k>> {
         let Some((line, value)) = self.take(keys, key) else { return Vec::new() };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use l402::Msat;
 
 use super::mistake::Problem;
+use super::passage::{self, Passage};
 use super::raw::{At, Keys, Reader};
 use super::upstream::{self, Upstream};
 use super::values;
@@ -28,9 +29,19 @@ pub(crate) static KEYS: &[&str] = &[
     "check",
     "check_interval",
     "check_timeout",
+    "strip_prefix",
+    "add_prefix",
+    "request_headers",
+    "remove_request_headers",
+    "response_headers",
+    "remove_response_headers",
+    "idle_timeout",
+    "body_limit",
+    "cors",
     "price",
     "auth",
     "free",
+    "no_invoice",
     "valid_for",
     "strict_caveats",
     "bad_credential",
@@ -51,6 +62,8 @@ pub struct Service {
     pub methods: Methods,
     /// Where its requests go.
     pub upstream: Upstream,
+    /// What changes on the way there and back.
+    pub passage: Passage,
 }
 
 /// Reads every `[[service]]` and checks them against each other.
@@ -95,9 +108,10 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Service> {
     let paths = paths(reader, &mut keys);
     let methods = methods(reader, &mut keys);
     let upstream = upstream::read(reader, &mut keys);
+    let passage = passage::read(reader, &mut keys);
     let tariff = tariff(reader, &mut keys, name.as_ref(), auth);
     reader.end(keys, "[[service]]", KEYS);
-    Some(Service { tariff: tariff?, hosts, paths, methods, upstream: upstream? })
+    Some(Service { tariff: tariff?, hosts, paths, methods, upstream: upstream?, passage })
 }
 
 fn hosts(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<HostMatch> {
@@ -168,6 +182,9 @@ fn tariff(
     }
     for at in reader.texts(keys, "free") {
         tariff = apply(reader, "free", &at, tariff, |tariff| tariff.free(&at.value));
+    }
+    for at in reader.texts(keys, "no_invoice") {
+        tariff = apply(reader, "no_invoice", &at, tariff, |tariff| tariff.no_invoice(&at.value));
     }
     // In this order: an invoice's expiry is checked against its token's.
     type Change = fn(Tariff, Duration) -> Result<Tariff, TariffError>;

@@ -4,6 +4,7 @@ use l402::Msat;
 use l402::caveat::Unknown;
 
 use super::*;
+use crate::memo::Memo;
 use crate::tariff::BadCredential;
 
 const EXAMPLE: &str = include_str!("../../../../gateway.example.toml");
@@ -31,7 +32,7 @@ fn the_example_is_a_configuration() {
     let hosts: Vec<String> = weather.hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["api.example.com", "weather.example.com"]);
     assert_eq!(weather.tariff.price(), Msat::from_sat(10));
-    assert_eq!(weather.tariff.memo, "weather for one month");
+    assert_eq!(weather.tariff.memo, Memo::read("weather for one month").unwrap());
     assert_eq!(weather.tariff.valid_for, Some(Duration::from_secs(30 * 24 * 3600)));
     let free = |path| weather.tariff.terms(path).free;
     assert!(free("/health") && free("/docs/a"));
@@ -48,7 +49,23 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
     }
     // With every key that is commented out put in force, all but the examples among them, nothing
     // changes: so the file tells the truth about what holds without them.
-    let examples = ["old_secrets", "ca", "protocol", "method", "check"];
+    let examples = [
+        "old_secrets",
+        "ca",
+        "protocol",
+        "method",
+        "check",
+        "idle_timeout",
+        "body_limit",
+        "strip_prefix",
+        "add_prefix",
+        "remove_request_headers",
+        "request_headers",
+        "remove_response_headers",
+        "response_headers",
+        "cors",
+        "no_invoice",
+    ];
     let uncommented: String = EXAMPLE
         .lines()
         .map(|line| {
@@ -150,6 +167,25 @@ fn each_value_that_means_nothing_is_refused_with_a_remedy() {
         ("nmae = 'b'", "did you mean `name`?"),
         ("colour = 'red'", "known are name, host, path"),
         ("host = ['ok', 'a:80']", "write the host without its port"),
+        ("host = 'regex:('", "no regular expression"),
+        ("path = 'exact:v1'", "a path begins with `/`"),
+        ("method = 'get'", "write a method in capitals"),
+        ("eject_after = 0", "write a whole number from 1"),
+        ("eject_after = '3'", "it takes a number without quotes"),
+        ("check = 'healthz'", "write a path, for example `/healthz`, or `grpc`"),
+        ("strip_prefix = 'v1'", "a path begins with `/`"),
+        ("idle_timeout = '0s'", "longer than nothing"),
+        ("body_limit = '10 MB'", "`10 MiB`"),
+        ("cors = 'app.example.com'", "write origins as browsers do"),
+        ("cors = ['*', 'https://a.example']", "or `*` alone"),
+        ("request_headers = 'x'", "it takes a table"),
+        ("request_headers = { a = 1 }", "`request_headers.a` is a number"),
+        ("request_headers = { Content-Length = '1' }", "belongs to the connection"),
+        ("request_headers = { a = '{KEY}' }", "name a secret as"),
+        ("request_headers = { a = \"x\\ny\" }", "one line of text"),
+        ("remove_response_headers = ['a b']", "no header's name"),
+        ("memo = '{query}'", "in braces a memo has"),
+        ("no_invoice = 'x'", "a path begins with `/`"),
     ] {
         let found = mistake(line);
         assert!(found.starts_with("line 5: ") && found.contains(part), "{line}: {found}");

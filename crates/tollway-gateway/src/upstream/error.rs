@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use hyper_util::client::legacy::Error as ClientError;
 
+use crate::passage::HeaderError;
+
 /// The upstream did not answer.
 ///
 /// Exhaustive on purpose: each has its own answer.
@@ -43,6 +45,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong with it.
         problem: CertificatesError,
+    },
+    /// The value of a header to be set.
+    #[error("service `{service}`: {problem}")]
+    Header {
+        /// Whose.
+        service: String,
+        /// What is wrong.
+        problem: HeaderError,
     },
 }
 

@@ -5,10 +5,12 @@
 
 mod access_log;
 mod asking;
+mod cors;
 mod known_defects;
 mod layer;
 mod matching;
 mod odd;
+mod passage;
 mod passing;
 mod paths;
 mod paying;

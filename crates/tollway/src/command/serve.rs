@@ -79,7 +79,8 @@ impl Command for Serve {
         let url = named.ok_or(Failure::NoNode("be paid on"))?;
         let keyring = keyring(&mut config, shell)?;
         let invoicer = nodes::open_invoicer(&url, shell).await?;
-        let gateway = Gateway::open(&config, invoicer, keyring)?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let gateway = Gateway::open_with(&config, invoicer, keyring, environment)?;
         let listening =
             |source| Failure::Io { what: format!("listening on {}", config.listen), source };
         let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
