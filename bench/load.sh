@@ -25,7 +25,7 @@ done
 
 cargo build --release --quiet -p tollway --bin tollway
 cargo build --release --quiet -p tollway-gateway --example bare --example credential
-bin=$PWD/target/release
+bin=${CARGO_TARGET_DIR:-$PWD/target}/release
 work=$(mktemp -d)
 pids=()
 cleanup() {
