@@ -13,11 +13,16 @@
 //! # });
 //! ```
 
+mod address;
 mod doubt;
+mod http;
+mod lnd;
 mod purse;
-mod unix_http;
+mod remote;
+mod watched;
 
+pub use lnd::LndDriver;
 pub use purse::PurseDriver;
 
 /// Every driver of this crate. [`l402::node::open`] chooses among them by the URL's scheme.
-pub static DRIVERS: &[&dyn l402::Driver] = &[&PurseDriver];
+pub static DRIVERS: &[&dyn l402::Driver] = &[&PurseDriver, &LndDriver];

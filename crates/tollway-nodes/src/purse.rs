@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use l402::purse::{
     Info, InvoiceReply, InvoiceRequest, OutcomeReply, PayReply, PayRequest, Refusal, SettledReply,
 };
@@ -19,12 +18,11 @@ use l402::{
     Driver, Invoice, Invoicer, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError,
     Outcome, Paid, PayError, PayOrder, Payer, PaymentHash, Why,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::doubt::{Doubts, Order};
-use crate::unix_http::{Answer, Call, NoAnswer, UnixHttp};
+use crate::http::{Answer, Call, Http, NoAnswer, UnixSocket};
 
 const NAME: &str = "purse";
 /// How long a purse may take for an answer that needs no payment.
@@ -39,20 +37,20 @@ pub struct PurseDriver;
 /// A purse that has said what it can do.
 #[derive(Debug)]
 struct Purse {
-    http: UnixHttp,
+    http: Http<UnixSocket>,
     network: Network,
-    doubts: Doubts,
+    doubts: Arc<Doubts>,
 }
 
 /// No connection to the purse, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 enum NoPurse {
-    #[error("there is no purse at {}; start one with `tollway node run`", .0.display())]
-    Absent(PathBuf),
-    #[error("the purse at {} is not running any more; start it with `tollway node run`", .0.display())]
-    Stopped(PathBuf),
-    #[error("{} belongs to another user; run a purse of your own with `tollway node run`", .0.display())]
-    OtherUser(PathBuf),
+    #[error("there is no purse at {}; start one with `tollway node run`", .0)]
+    Absent(String),
+    #[error("the purse at {} is not running any more; start it with `tollway node run`", .0)]
+    Stopped(String),
+    #[error("{} belongs to another user; run a purse of your own with `tollway node run`", .0)]
+    OtherUser(String),
 }
 
 /// The purse's answer is none that we know.
@@ -79,9 +77,9 @@ impl Driver for PurseDriver {
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
         let nobody =
             |source: io::Error| NodeError::new(NAME, NodeErrorKind::Refused).because(source);
-        let http = UnixHttp::new(socket(url)?).map_err(nobody)?;
-        let info: Info = read(query(&http, &get("/v1/info".to_owned())).await?)?;
-        let purse = Arc::new(Purse { http, network: info.network, doubts: Doubts::default() });
+        let http = Http::new(UnixSocket::new(socket(url)?).map_err(nobody)?);
+        let info: Info = read(query(&http, &Call::get("/v1/info")).await?)?;
+        let purse = Arc::new(Purse { http, network: info.network, doubts: Arc::default() });
         Ok(Node {
             payer: info.can_pay.then(|| Arc::clone(&purse) as Arc<dyn Payer>),
             invoicer: info.can_invoice.then_some(purse as Arc<dyn Invoicer>),
@@ -123,7 +121,7 @@ impl Payer for Purse {
 
     async fn pay(&self, order: PayOrder<'_>) -> Result<Paid, PayError> {
         let hash = order.invoice.payment_hash();
-        let call = post(
+        let call = Call::post(
             "/v1/pay",
             &PayRequest {
                 invoice: order.invoice.to_string(),
@@ -140,6 +138,8 @@ impl Payer for Purse {
             Ok(Err(
                 not_sent @ (NoAnswer::NotConnected { .. }
                 | NoAnswer::Stranger { .. }
+                | NoAnswer::Plaintext { .. }
+                | NoAnswer::Impostor { .. }
                 | NoAnswer::NotSent(_)),
             )) => return never_begun(sent, hash, Why::Unreachable, not_sent.into()),
             Err(_) => return unknown(NodeError::new(NAME, NodeErrorKind::Timeout)),
@@ -165,7 +165,7 @@ impl Payer for Purse {
         let question = self.doubts.question(hash);
         // On a connection of its own, behind those of the orders: only so is "not paid" a promise
         // that covers an order whose answer we did not wait for.
-        let call = get(format!("/v1/outcome/{hash}"));
+        let call = Call::get(format!("/v1/outcome/{hash}"));
         let reply: OutcomeReply = read(within_reason(self.http.ask_once(&call)).await?)?;
         let outcome = reply.outcome(hash)?;
         if outcome != Outcome::Pending {
@@ -177,7 +177,7 @@ impl Payer for Purse {
 
 /// This order began nothing. That is the end of the payment only if no other order may have.
 fn never_begun(
-    order: Order<'_>,
+    order: Order,
     hash: PaymentHash,
     why: Why,
     source: NodeError,
@@ -201,7 +201,7 @@ impl Invoicer for Purse {
         memo: &str,
         expiry: Duration,
     ) -> Result<Invoice, NodeError> {
-        let call = post(
+        let call = Call::post(
             "/v1/invoice",
             &InvoiceRequest {
                 amount_msat: amount,
@@ -221,22 +221,13 @@ impl Invoicer for Purse {
 
     async fn is_settled(&self, hash: PaymentHash) -> Result<bool, NodeError> {
         let reply: SettledReply =
-            read(query(&self.http, &get(format!("/v1/settled/{hash}"))).await?)?;
+            read(query(&self.http, &Call::get(format!("/v1/settled/{hash}"))).await?)?;
         Ok(reply.settled)
     }
 }
 
-fn get(path: String) -> Call {
-    Call { method: Method::GET, path, body: Bytes::new() }
-}
-
-fn post(path: &str, body: &impl Serialize) -> Call {
-    let body = serde_json::to_vec(body).expect("these shapes are JSON");
-    Call { method: Method::POST, path: path.to_owned(), body: body.into() }
-}
-
 /// Asks for something that no money hangs on.
-async fn query(http: &UnixHttp, call: &Call) -> Result<Answer, NodeError> {
+async fn query(http: &Http<UnixSocket>, call: &Call) -> Result<Answer, NodeError> {
     within_reason(http.ask(call)).await
 }
 
@@ -269,16 +260,18 @@ impl From<NoAnswer> for NodeError {
     fn from(no_answer: NoAnswer) -> Self {
         let unreachable = NodeError::new(NAME, NodeErrorKind::Unreachable);
         let unauthorized = NodeError::new(NAME, NodeErrorKind::Unauthorized);
-        let (socket, source) = match no_answer {
-            NoAnswer::NotConnected { socket, source } => (socket, source),
-            NoAnswer::Stranger { .. } => return unauthorized.because(no_answer),
+        let (place, source) = match no_answer {
+            NoAnswer::NotConnected { place, source } => (place, source),
+            NoAnswer::Stranger { .. } | NoAnswer::Plaintext { .. } | NoAnswer::Impostor { .. } => {
+                return unauthorized.because(no_answer);
+            }
             NoAnswer::NotSent(_) | NoAnswer::Lost(_) => return unreachable.because(no_answer),
         };
         match source.kind() {
-            io::ErrorKind::NotFound => unreachable.because(NoPurse::Absent(socket)),
-            io::ErrorKind::ConnectionRefused => unreachable.because(NoPurse::Stopped(socket)),
-            io::ErrorKind::PermissionDenied => unauthorized.because(NoPurse::OtherUser(socket)),
-            _ => unreachable.because(NoAnswer::NotConnected { socket, source }),
+            io::ErrorKind::NotFound => unreachable.because(NoPurse::Absent(place)),
+            io::ErrorKind::ConnectionRefused => unreachable.because(NoPurse::Stopped(place)),
+            io::ErrorKind::PermissionDenied => unauthorized.because(NoPurse::OtherUser(place)),
+            _ => unreachable.because(NoAnswer::NotConnected { place, source }),
         }
     }
 }

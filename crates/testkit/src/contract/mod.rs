@@ -6,8 +6,10 @@
 //! testkit::invoicer_contract!(my_fixture);
 //! ```
 //!
-//! where `my_fixture` is an `async fn() -> impl Fixture`. Two lines in one module would clash only if
-//! they were for the same seam: put each driver into a module of its own.
+//! where `my_fixture` is an `async fn() -> impl Fixture`. A second argument, a `fn() -> bool`, says
+//! whether what the fixture stands on is there at all: where it is not, nothing is tried, and that
+//! function has said so. Two lines in one module would clash only if they were for the same seam: put
+//! each driver into a module of its own.
 
 pub mod invoicer;
 pub mod payer;
@@ -66,13 +68,22 @@ where
     runtime.shutdown_background();
 }
 
+/// What a fixture stands on when it stands on nothing but this process.
+pub fn always() -> bool {
+    true
+}
+
 /// One `#[test]` for each rule that a [`Payer`](l402::Payer) must keep.
 #[macro_export]
 macro_rules! payer_contract {
     ($fixture:path) => {
+        $crate::payer_contract!($fixture, $crate::contract::always);
+    };
+    ($fixture:path, $is_there:path) => {
         $crate::contract_tests!(
             payer,
             $fixture,
+            $is_there,
             it_knows_its_network,
             a_payment_ends_with_the_preimage,
             the_same_invoice_twice_pays_once,
@@ -95,9 +106,13 @@ macro_rules! payer_contract {
 #[macro_export]
 macro_rules! invoicer_contract {
     ($fixture:path) => {
+        $crate::invoicer_contract!($fixture, $crate::contract::always);
+    };
+    ($fixture:path, $is_there:path) => {
         $crate::contract_tests!(
             invoicer,
             $fixture,
+            $is_there,
             an_invoice_says_what_was_asked,
             the_smallest_and_the_longest_are_exact,
             every_invoice_has_a_fresh_hash,
@@ -113,11 +128,13 @@ macro_rules! invoicer_contract {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! contract_tests {
-    ($seam:ident, $fixture:path, $($test:ident),+) => {
+    ($seam:ident, $fixture:path, $is_there:path, $($test:ident),+) => {
         $(
             #[test]
             fn $test() {
-                $crate::contract::run($fixture, $crate::contract::$seam::$test);
+                if $is_there() {
+                    $crate::contract::run($fixture, $crate::contract::$seam::$test);
+                }
             }
         )+
     };

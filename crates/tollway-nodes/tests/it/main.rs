@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod fake;
+mod lnd;
 mod purse_contract;
 mod purse_lost;
 mod purse_strange;

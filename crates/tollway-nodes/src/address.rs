@@ -1,0 +1,152 @@
+//! Taking a node's URL apart: `scheme://host:port/path?name=value`. Whatever is not asked for by the
+//! driver is refused by name, and a secret is never in the URL itself: only where it is kept.
+
+use std::path::PathBuf;
+
+use l402::{NodeUrl, OpenError};
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+/// A URL with a host, and what of it the driver has not asked for yet.
+#[derive(Debug)]
+pub(crate) struct Address {
+    driver: &'static str,
+    /// As in a `Host` header: an IPv6 address has its brackets.
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+    /// What comes after the port, `/` at the least.
+    pub(crate) path: String,
+    /// What stands before an `@`.
+    pub(crate) user: String,
+    parameters: Parameters,
+}
+
+/// The parameters of a URL that the driver has not asked for yet.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    driver: &'static str,
+    left: Vec<(String, String)>,
+}
+
+/// What is the matter with a part of a URL.
+pub(crate) fn bad(driver: &'static str, part: &str, problem: impl Into<String>) -> OpenError {
+    OpenError::BadUrl { driver, parameter: part.to_owned(), problem: problem.into() }
+}
+
+impl Address {
+    pub(crate) fn parse(
+        driver: &'static str,
+        url: &NodeUrl,
+        example: &str,
+    ) -> Result<Self, OpenError> {
+        let like = || format!("cannot be read; it looks like {example}");
+        let parsed = Url::parse(url.expose()).map_err(|_| bad(driver, "url", like()))?;
+        let host = match parsed.host() {
+            Some(Host::Domain(name)) if is_name(name) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => format!("[{address}]"),
+            Some(Host::Domain(_)) | None => return Err(bad(driver, "host", like())),
+        };
+        if parsed.password().is_some() {
+            return Err(bad(driver, "password", "must not stand in the URL; keep it in a file"));
+        }
+        if parsed.fragment().is_some() {
+            return Err(bad(driver, "#", "has no meaning in a node's URL"));
+        }
+        let path = match parsed.path() {
+            "" => "/",
+            path => path,
+        };
+        Ok(Self {
+            driver,
+            host,
+            port: parsed.port(),
+            path: path.to_owned(),
+            user: parsed.username().to_owned(),
+            parameters: Parameters::parse(driver, parsed.query().unwrap_or_default())?,
+        })
+    }
+
+    /// Its parameters, once it is known to have no path and no user.
+    pub(crate) fn only_parameters(self) -> Result<Parameters, OpenError> {
+        if self.path != "/" {
+            return Err(bad(self.driver, "path", "is not known; the port is followed by `?`"));
+        }
+        self.no_user()
+    }
+
+    /// Its parameters, once it is known to have no user.
+    pub(crate) fn no_user(self) -> Result<Parameters, OpenError> {
+        if !self.user.is_empty() {
+            return Err(bad(self.driver, "user", "is not possible before the host"));
+        }
+        Ok(self.parameters)
+    }
+}
+
+/// Whether this is a host's name, and nothing that would mean more in a request's header.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+}
+
+impl Parameters {
+    pub(crate) fn parse(driver: &'static str, query: &str) -> Result<Self, OpenError> {
+        let mut left: Vec<(String, String)> = Vec::new();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = percent_decode_str(value).decode_utf8();
+            let value = value.map_err(|_| bad(driver, name, "is not UTF-8"))?;
+            if left.iter().any(|(known, _)| known == name) {
+                return Err(bad(driver, name, "is there twice"));
+            }
+            left.push((name.to_owned(), value.into_owned()));
+        }
+        Ok(Self { driver, left })
+    }
+
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.left.iter().position(|(known, _)| known == name)?;
+        Some(self.left.swap_remove(at).1)
+    }
+
+    /// A path, with or without `file:` before it.
+    pub(crate) fn take_file(&mut self, name: &str) -> Result<Option<PathBuf>, OpenError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        self.absolute(name, value.strip_prefix("file:").unwrap_or(&value)).map(Some)
+    }
+
+    /// Where a secret is kept: `file:/path`. Anything else may be the secret itself, so the refusal
+    /// does not repeat it.
+    pub(crate) fn take_secret(&mut self, name: &str) -> Result<Option<PathBuf>, OpenError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let Some(path) = value.strip_prefix("file:") else {
+            let remedy = "must say where it is kept: write it into a file that only you can read, \
+                          and give file:/path/to/it";
+            return Err(bad(self.driver, name, remedy));
+        };
+        self.absolute(name, path).map(Some)
+    }
+
+    fn absolute(&self, name: &str, path: &str) -> Result<PathBuf, OpenError> {
+        if !path.starts_with('/') {
+            return Err(bad(self.driver, name, "must be an absolute path, as in file:/path/to/it"));
+        }
+        Ok(PathBuf::from(path))
+    }
+
+    pub(crate) fn take_yes_or_no(&mut self, name: &str) -> Result<bool, OpenError> {
+        match self.take(name).as_deref() {
+            None | Some("no") => Ok(false),
+            Some("yes") => Ok(true),
+            Some(_) => Err(bad(self.driver, name, "is `yes` or `no`")),
+        }
+    }
+
+    /// Nothing may be left.
+    pub(crate) fn finish(self, known: &str) -> Result<(), OpenError> {
+        match self.left.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(bad(self.driver, name, format!("is not known; {known}"))),
+        }
+    }
+}

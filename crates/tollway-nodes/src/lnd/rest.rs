@@ -1,0 +1,140 @@
+//! lnd's REST port, call by call. Every call names the gRPC method it stands for, so that a refusal
+//! can say which permission is missing.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hex::DisplayHex;
+use http::{HeaderName, HeaderValue};
+use l402::{Invoice, Macaroon, Network, NodeError, NodeErrorKind};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::fault::{self, Fault, Trouble};
+use super::macaroon::{self, Allowed};
+use super::wire::{AddInvoice, Added, Info, Line, Refusal, State};
+use crate::http::{Answer, Call, Http, NoAnswer, Web};
+use crate::watched::Watched;
+
+/// How long lnd may take for an answer that needs no payment.
+const ANSWER: Duration = Duration::from_secs(30);
+const MACAROON: HeaderName = HeaderName::from_static("grpc-metadata-macaroon");
+
+/// lnd behind its REST port.
+#[derive(Debug)]
+pub(super) struct Rest {
+    http: Http<Web>,
+    macaroon: Watched<Macaroon>,
+}
+
+impl Rest {
+    pub(super) fn new(web: Web, macaroon: PathBuf) -> Self {
+        let macaroon = Watched::new(macaroon, macaroon::read);
+        Self { http: Http::new(web), macaroon }
+    }
+
+    /// What the macaroon allows.
+    pub(super) fn allowed(&self) -> Result<Allowed, NodeError> {
+        let macaroon = self.macaroon.now().map_err(|source| {
+            let path = self.macaroon.path().to_owned();
+            fault::error(NodeErrorKind::Unauthorized, Trouble::NoMacaroon { path, source })
+        })?;
+        Ok(Allowed::by(&macaroon))
+    }
+
+    /// Refuses unless the wallet is open and lnd has started. Needs no permission.
+    pub(super) async fn ready(&self) -> Result<(), NodeError> {
+        let call = Call::get("/v1/state");
+        let State { state } =
+            self.query(call, "/lnrpc.State/GetState").await.map_err(Fault::at_first)?;
+        let trouble = match state.as_str() {
+            "SERVER_ACTIVE" => return Ok(()),
+            "LOCKED" => Trouble::Locked,
+            "NON_EXISTING" => Trouble::NoWallet,
+            _ => Trouble::Starting(state),
+        };
+        Err(fault::error(NodeErrorKind::Unreachable, trouble))
+    }
+
+    pub(super) async fn info(&self) -> Result<Info, Fault> {
+        self.query(Call::get("/v1/getinfo"), macaroon::INFO).await
+    }
+
+    pub(super) async fn add_invoice(&self, invoice: &AddInvoice<'_>) -> Result<Added, Fault> {
+        self.query(Call::post("/v1/invoices", invoice), macaroon::ADD).await
+    }
+
+    /// Finds out the network by an invoice that nobody will pay.
+    pub(super) async fn network_of_an_invoice(&self) -> Result<Network, NodeError> {
+        let probe = AddInvoice {
+            memo: "which network is this?",
+            value_msat: "1000".to_owned(),
+            expiry: "1".to_owned(),
+            private: false,
+        };
+        let Added { payment_request } = self.add_invoice(&probe).await?;
+        match Invoice::parse(&payment_request) {
+            Ok(invoice) => Ok(invoice.network()),
+            Err(source) => {
+                Err(NodeError::new(super::NAME, NodeErrorKind::Protocol).because(source))
+            }
+        }
+    }
+
+    /// Asks for something that no money hangs on.
+    pub(super) async fn query<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        name: &'static str,
+    ) -> Result<T, Fault> {
+        let call = self.signed(call)?;
+        let answer = within_reason(self.http.ask(&call)).await?;
+        let Answer { status, body } = answer;
+        if status.is_success() {
+            return read(status, &body);
+        }
+        // An error is the same for a stream and for a single answer, but for its wrapping.
+        let refusal = match read(status, &body)? {
+            Line::<Refusal> { error: Some(refusal), .. } => refusal,
+            Line { .. } => read(status, &body)?,
+        };
+        Err(Fault::Refused { refusal, call: name })
+    }
+
+    /// The first message of a stream.
+    pub(super) async fn stream<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        name: &'static str,
+    ) -> Result<T, Fault> {
+        let call = self.signed(call)?;
+        let Answer { status, body } = self.http.first_line(&call).await.map_err(Fault::NoAnswer)?;
+        match read(status, &body)? {
+            Line { result: Some(message), error: None } if status.is_success() => Ok(message),
+            Line { error: Some(refusal), .. } => Err(Fault::Refused { refusal, call: name }),
+            Line { .. } => Err(Fault::Refused { refusal: read(status, &body)?, call: name }),
+        }
+    }
+
+    fn signed(&self, call: Call) -> Result<Call, Fault> {
+        let macaroon = self.macaroon.now().map_err(Fault::Macaroon)?;
+        let text = macaroon.to_bytes().to_lower_hex_string();
+        let mut value = HeaderValue::try_from(text).expect("hexadecimal digits fit in a header");
+        value.set_sensitive(true);
+        Ok(call.with(MACAROON, value))
+    }
+}
+
+pub(super) async fn within_reason<T>(
+    answer: impl Future<Output = Result<T, NoAnswer>>,
+) -> Result<T, Fault> {
+    match timeout(ANSWER, answer).await {
+        Ok(answer) => answer.map_err(Fault::NoAnswer),
+        Err(_) => Err(Fault::TimedOut),
+    }
+}
+
+fn read<T: DeserializeOwned>(status: http::StatusCode, body: &[u8]) -> Result<T, Fault> {
+    let strange = |source| Fault::Strange { status: status.as_u16(), source };
+    serde_json::from_slice(body).map_err(strange)
+}

@@ -1,0 +1,10 @@
+//! The `lnd:` driver, against a real lnd where there is one, and against one that misbehaves.
+
+mod binary;
+mod contract;
+mod crash;
+mod ldk;
+mod open;
+mod rig;
+mod strange;
+mod url;
