@@ -1,5 +1,5 @@
 //! The decision whether a request may pass, with no I/O in it: a tariff, the request's head, the
-//! keyring and the time go in, and a [`Permit`] comes out or the reason why there is none.
+//! keys and the time go in, and a [`Permit`] comes out or the reason why there is none.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -7,7 +7,9 @@ use std::time::SystemTime;
 use http::request::Parts;
 use l402::{Credential, Denied, Facts, Keyring, Malformed, Msat, Verified};
 
+use crate::check::Checked;
 use crate::tariff::{Access, Tariff, Terms};
+use crate::till::Till;
 
 /// Leave to reach the upstream, which takes one with each request. Only this module makes one: by
 /// verification, or because nothing is asked.
@@ -15,6 +17,30 @@ use crate::tariff::{Access, Tariff, Terms};
 #[must_use]
 pub struct Permit {
     basis: Basis,
+}
+
+/// What the credential alone says.
+///
+/// Exhaustive on purpose.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Verdict {
+    /// It may pass.
+    Admit(Permit),
+    /// It may pass if the store and the node do not object.
+    Check {
+        /// What was verified.
+        credential: Conditional,
+        /// What opens the door when they do.
+        price: Msat,
+    },
+}
+
+/// A verified credential that is not enough by itself.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Conditional {
+    verified: Verified,
 }
 
 /// Why a request may pass.
@@ -44,12 +70,24 @@ pub(crate) enum Shut {
     /// The credential does not open this door.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// The token counts its uses, and there is nothing here that keeps count.
-    #[error(
-        "the token has a `request_count` caveat, and this gateway keeps no count of uses; \
-         use a token without one"
-    )]
-    Counted,
+    /// The token was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// The token counts its uses, and all of them are used.
+    #[error("the token has no use left")]
+    Spent,
+}
+
+impl Conditional {
+    /// What was verified.
+    pub(crate) fn verified(&self) -> &Verified {
+        &self.verified
+    }
+
+    /// The permit, now that everything was checked that [`Checked`] stands for.
+    pub(crate) fn permit(self, _checked: Checked) -> Permit {
+        Permit { basis: Basis::Paid(self.verified) }
+    }
 }
 
 impl Permit {
@@ -77,7 +115,8 @@ impl Shut {
             Self::NoCredential => "no credential",
             Self::Malformed(_) => "the credential cannot be read",
             Self::Denied(_) => "the credential does not open this",
-            Self::Counted => "nobody counts uses",
+            Self::Revoked => "the token was revoked",
+            Self::Spent => "the token has no use left",
         }
     }
 }
@@ -90,22 +129,27 @@ impl Shut {
 pub(crate) fn judge(
     tariff: &Tariff,
     terms: Terms,
-    keyring: &Keyring,
+    till: &Till,
     head: &Parts,
     client_ip: Option<IpAddr>,
     now: SystemTime,
-) -> Result<Permit, (Shut, Msat)> {
+) -> Result<Verdict, (Shut, Msat)> {
+    let admit = |basis| Ok(Verdict::Admit(Permit { basis }));
     let price = match tariff.access {
-        Access::Off => return Ok(Permit { basis: Basis::Off }),
-        Access::Priced(Msat::ZERO) => return Ok(Permit { basis: Basis::Free }),
+        Access::Off => return admit(Basis::Off),
+        Access::Priced(Msat::ZERO) => return admit(Basis::Free),
         Access::Priced(price) => price,
     };
     if terms.free {
-        return Ok(Permit { basis: Basis::Free });
+        return admit(Basis::Free);
     }
-    match verify(tariff, keyring, head, client_ip, now) {
-        Ok(verified) => Ok(Permit { basis: Basis::Paid(verified) }),
+    match verify(tariff, &till.keyring, head, client_ip, now) {
         Err(why) => Err((why, price)),
+        Ok(verified) if till.books.is_revoked(verified.token_id()) => Err((Shut::Revoked, price)),
+        Ok(verified) if tariff.strict_settlement || !verified.counters().is_empty() => {
+            Ok(Verdict::Check { credential: Conditional { verified }, price })
+        }
+        Ok(verified) => admit(Basis::Paid(verified)),
     }
 }
 
@@ -125,10 +169,5 @@ fn verify(
         client_ip,
         now,
     };
-    let verified = credential.verify(keyring, &facts, tariff.unknown)?;
-    // A count that nobody keeps is a restriction that does not hold.
-    if !verified.counters().is_empty() {
-        return Err(Shut::Counted);
-    }
-    Ok(verified)
+    Ok(credential.verify(keyring, &facts, tariff.unknown)?)
 }

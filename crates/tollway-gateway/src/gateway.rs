@@ -2,16 +2,19 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use l402::{Invoicer, Keyring};
+use l402::{Invoicer, Keyring, TokenId};
 use tokio::net::TcpListener;
 
+use crate::books::Books;
 use crate::config::{Config, Patience};
 use crate::matching::PathMatch;
 use crate::passage::Passage;
 use crate::route::Routes;
 use crate::serve::{self, Stopped};
+use crate::store::{SharedStore, StoreError};
 use crate::tariff::Tariff;
 use crate::till::Till;
 use crate::upstream::{OpenError, Upstream};
@@ -54,14 +57,15 @@ impl Gateway {
     /// configuration are for the caller to use.
     ///
     /// # Errors
-    /// A file with certificates cannot be used, or a header's secret cannot be had. There is no
-    /// environment; see [`Gateway::open_with`].
-    pub fn open(
+    /// A file with certificates cannot be used, a header's secret cannot be had (there is no
+    /// environment; see [`Gateway::open_with`]), or the store cannot be used. A gateway that does not
+    /// know which tokens are revoked does not open.
+    pub async fn open(
         config: &Config,
         invoicer: Arc<dyn Invoicer>,
         keyring: Keyring,
     ) -> Result<Self, OpenError> {
-        Self::open_with(config, invoicer, keyring, |_| None)
+        Self::open_with(config, invoicer, keyring, |_| None).await
     }
 
     /// The same, with an environment from which the secrets in headers can be read, here and in
@@ -69,23 +73,24 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`Gateway::open`].
-    pub fn open_with(
+    pub async fn open_with(
         config: &Config,
         invoicer: Arc<dyn Invoicer>,
         keyring: Keyring,
         environment: Environment,
     ) -> Result<Self, OpenError> {
-        let till = Till { keyring, invoicer, patience: config.patience.node };
         let snapshot = ArcSwap::from_pointee(Snapshot::open(config, environment)?);
+        let books = Books::open(config.store.open().await?, config.records).await?;
+        let till = Till { keyring, invoicer, books, patience: config.patience.node };
         let patience = config.patience;
         Ok(Self { inner: Arc::new(Inner { till, patience, environment, snapshot }) })
     }
 
     /// Puts other services in force. Requests that have begun go on under the old ones; nobody waits
-    /// for anybody. The node, the keys and the timeouts stay as they were.
+    /// for anybody. The node, the keys, the store and the timeouts stay as they were.
     ///
     /// # Errors
-    /// As [`Gateway::open`]; then nothing has changed.
+    /// A file with certificates cannot be used; then nothing has changed.
     pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
         let snapshot = Arc::new(Snapshot::open(config, self.inner.environment)?);
         // Elsewhere it is watched when it is served.
@@ -100,7 +105,27 @@ impl Gateway {
     /// connections, tells the ones it has to close, and waits for what is in flight, but not longer
     /// than the configuration's `stop_timeout`. Dropping the future cuts everything off at once.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Stopped {
-        serve::serve(self, listener, stop).await
+        let stopped = serve::serve(self, listener, stop).await;
+        self.inner.till.books.flush().await;
+        stopped
+    }
+
+    /// Revokes a token: here at once, and at other gateways with the same store within seconds. When it
+    /// expires by itself, say so in `until`, and it will be forgotten then.
+    ///
+    /// # Errors
+    /// The store did not take it; then nothing has changed.
+    pub async fn revoke(
+        &self,
+        token: TokenId,
+        until: Option<SystemTime>,
+    ) -> Result<(), StoreError> {
+        self.inner.till.books.revoke(token, until).await
+    }
+
+    /// Where this gateway remembers what it must.
+    pub fn store(&self) -> &SharedStore {
+        self.inner.till.books.store()
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {

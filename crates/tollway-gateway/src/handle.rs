@@ -11,9 +11,10 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::body::{self, Body};
+use crate::check::{Uses, check};
 use crate::cors::{self, Cors};
 use crate::forward::forward;
-use crate::gate::{self, Permit, Shut};
+use crate::gate::{self, Basis, Permit, Shut, Verdict};
 use crate::gateway::{Service, Snapshot};
 use crate::log::Entry;
 use crate::manifest;
@@ -23,6 +24,7 @@ use crate::route::{self, BadRequest};
 use crate::serve::Connection;
 use crate::tariff::{BadCredential, Tariff};
 use crate::till::Till;
+use crate::upstream::UpstreamError;
 
 /// From first byte to last. The snapshot is this request's own: a new configuration concerns the next
 /// one.
@@ -105,7 +107,17 @@ impl Visit<'_> {
             }
         };
         entry.iter_mut().for_each(|entry| entry.basis = permit.basis().word());
-        Ok(forward(self.service, self.connection, uri, head, body, self.host, permit).await?)
+        // A use of which nothing came is given back.
+        let uses = match permit.basis() {
+            Basis::Paid(verified) if !verified.counters().is_empty() => Some(Uses::of(verified)),
+            Basis::Paid(_) | Basis::Free | Basis::Off => None,
+        };
+        let Visit { till, connection, service, host } = self;
+        let forwarded = forward(service, connection, uri, head, body, host, permit).await;
+        if let (Err(UpstreamError::Unreachable(_)), Some(uses)) = (&forwarded, uses) {
+            uses.give_back(&till.books).await;
+        }
+        Ok(forwarded?)
     }
 
     /// Everything that can be said before anybody is asked to pay, and then whether a credential opens
@@ -176,17 +188,22 @@ pub(crate) async fn admit(
 ) -> Result<Permit, Ended> {
     let lead = |path: &str| tariff.terms(path);
     let terms = Readings::of(head.uri.path()).agree(lead).map_err(BadRequest::from)?;
-    let (why, price) = match gate::judge(tariff, terms, &till.keyring, head, client_ip, now) {
-        Ok(permit) => return Ok(permit),
+    let (why, price) = match gate::judge(tariff, terms, till, head, client_ip, now) {
+        Ok(Verdict::Admit(permit)) => return Ok(noted(till, tariff, permit, now)),
+        Ok(Verdict::Check { credential, price }) => {
+            match check(till, tariff, &credential, now).await? {
+                Some(checked) => return Ok(noted(till, tariff, credential.permit(checked), now)),
+                None => (Shut::Spent, price),
+            }
+        }
         Err(shut) => shut,
     };
-    match (&why, tariff.bad_credential) {
-        (Shut::Counted, _) => return Err(Ended::Counted(why)),
-        (Shut::Malformed(_) | Shut::Denied(_), BadCredential::Refuse) => {
-            return Err(Ended::Refused(why));
-        }
-        (Shut::Malformed(_) | Shut::Denied(_), BadCredential::Challenge)
-        | (Shut::NoCredential, _) => {}
+    let presented = match &why {
+        Shut::NoCredential => false,
+        Shut::Malformed(_) | Shut::Denied(_) | Shut::Revoked | Shut::Spent => true,
+    };
+    if presented && tariff.bad_credential == BadCredential::Refuse {
+        return Err(Ended::Refused(why));
     }
     // Nobody can pay for a browser's question.
     if cors::preflight(head).is_some() {
@@ -200,6 +217,14 @@ pub(crate) async fn admit(
     Err(Ended::Asked(Box::new(bill)))
 }
 
+/// Notes that somebody has paid, if that is news.
+fn noted(till: &Till, tariff: &Tariff, permit: Permit, now: SystemTime) -> Permit {
+    if let Basis::Paid(verified) = permit.basis() {
+        till.books.paid(verified.payment_hash(), tariff.name(), now);
+    }
+    permit
+}
+
 /// Writes down what became of a request that did not get through, and the cause when it is not the
 /// client's.
 fn note(ended: &Ended, entry: &mut Option<Entry>) {
@@ -209,8 +234,10 @@ fn note(ended: &Ended, entry: &mut Option<Entry>) {
         | Ended::Preflight
         | Ended::TooLarge(_)
         | Ended::Asked(_)
-        | Ended::Refused(_)
-        | Ended::Counted(_) => {}
+        | Ended::Refused(_) => {}
+        Ended::Unchecked(error) => {
+            tracing::error!(error = chain(error), "a credential could not be checked");
+        }
         Ended::Till(error) => tracing::error!(error = chain(error), "no invoice could be made"),
         Ended::Upstream(error) => tracing::warn!(error = chain(error), "the upstream failed"),
     }

@@ -15,11 +15,14 @@ use http_body_util::{Either, Full};
 use l402::{Invoicer, Keyring};
 use tower::{Layer, Service};
 
+use crate::books::Books;
+use crate::config::Records;
 use crate::handle::admit;
 use crate::headers;
 use crate::reading;
 use crate::respond::{Ended, Form, respond};
 use crate::route::BadRequest;
+use crate::store::{SharedStore, StoreError};
 use crate::tariff::Tariff;
 use crate::till::Till;
 
@@ -69,7 +72,31 @@ pub struct Gated<S> {
 impl GateLayer {
     /// A gate with these terms. `invoicer` is the node to be paid on.
     pub fn new(tariff: Tariff, invoicer: Arc<dyn Invoicer>, keyring: Keyring) -> Self {
-        let till = Till { keyring, invoicer, patience: Duration::from_secs(10) };
+        Self::with_books(tariff, invoicer, keyring, Books::in_memory())
+    }
+
+    /// The same with a store, which counts uses for longer than this process lives and for others
+    /// that share it. [`GateLayer::new`] counts in memory.
+    ///
+    /// # Errors
+    /// The store does not say which tokens are revoked.
+    pub async fn with_store(
+        tariff: Tariff,
+        invoicer: Arc<dyn Invoicer>,
+        keyring: Keyring,
+        store: SharedStore,
+    ) -> Result<Self, StoreError> {
+        let books = Books::open(store, Records::default()).await?;
+        Ok(Self::with_books(tariff, invoicer, keyring, books))
+    }
+
+    fn with_books(
+        tariff: Tariff,
+        invoicer: Arc<dyn Invoicer>,
+        keyring: Keyring,
+        books: Arc<Books>,
+    ) -> Self {
+        let till = Till { keyring, invoicer, books, patience: Duration::from_secs(10) };
         Self { gate: Arc::new(Gate { tariff, till, client_ip: |_| None }) }
     }
 

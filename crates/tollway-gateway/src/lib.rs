@@ -4,7 +4,7 @@
 //! A [`Gateway`] is opened from a [`Config`], a node to be paid on, and the keys to mint tokens with.
 //! It can be paid and cannot spend: the only half of a node it knows is [`l402::Invoicer`]. Tokens are
 //! verified with nothing but those keys; no database is read, and no lock is held, on a paid request's
-//! way.
+//! way. Only what cannot do without is counted in a [`store`].
 //!
 //! ```no_run
 //! # async fn sell(node: std::sync::Arc<dyn l402::Invoicer>) -> Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +13,7 @@
 //!
 //! let config = Config::read(&std::fs::read_to_string("gateway.toml")?)?;
 //! let keyring = config.keyring(|name| std::env::var(name).ok())?;
-//! let gateway = Gateway::open(&config, node, keyring)?;
+//! let gateway = Gateway::open(&config, node, keyring).await?;
 //! let listener = TcpListener::bind(config.listen).await?;
 //! let stopped = gateway.serve(listener, async { tokio::signal::ctrl_c().await.unwrap() }).await;
 //! println!("stopped; {} connections were cut off", stopped.cut);
@@ -25,6 +25,8 @@
 //! `src/handle.rs` first.
 
 mod body;
+mod books;
+mod check;
 pub mod config;
 mod cors;
 mod forward;
@@ -42,6 +44,7 @@ mod reading;
 mod respond;
 mod route;
 mod secret;
+mod seen;
 mod serve;
 pub mod store;
 mod tariff;

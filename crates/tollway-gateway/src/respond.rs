@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::check::Unchecked;
 use crate::gate::Shut;
 use crate::headers;
 use crate::route::BadRequest;
@@ -49,9 +50,9 @@ pub(crate) enum Ended {
     /// Its credential opens nothing, and this service does not ask again.
     #[error(transparent)]
     Refused(Shut),
-    /// Its token counts its uses.
+    /// Its credential is good, and we could not check all of it.
     #[error(transparent)]
-    Counted(Shut),
+    Unchecked(#[from] Unchecked),
     /// Nobody could ask it to pay.
     #[error(transparent)]
     Till(#[from] TillError),
@@ -99,7 +100,8 @@ impl Ended {
             Self::TooLarge(_) => ("refused", Some("the body is too large")),
             Self::NoService => ("refused", Some("no such service")),
             Self::Asked(bill) => ("asked", Some(bill.why.word())),
-            Self::Refused(why) | Self::Counted(why) => ("refused", Some(why.word())),
+            Self::Refused(why) => ("refused", Some(why.word())),
+            Self::Unchecked(why) => ("failed", Some(why.word())),
             Self::Till(_) => ("failed", Some("no invoice")),
             Self::Upstream(_) => ("failed", Some("upstream")),
         }
@@ -140,7 +142,16 @@ fn answer(ended: &Ended) -> Answer {
             answer.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("L402"));
             answer
         }
-        Ended::Counted(why) => plain(StatusCode::FORBIDDEN, 7, "forbidden", &why.to_string()),
+        // Never a bill: they have paid, and what failed is ours.
+        Ended::Unchecked(why) => {
+            let detail = match why {
+                Unchecked::Store(_) => "uses cannot be counted at the moment; try again later",
+                Unchecked::Node(_) | Unchecked::Unsettled(_) => {
+                    "the payment has not been confirmed here yet; try again later"
+                }
+            };
+            retry(plain(StatusCode::SERVICE_UNAVAILABLE, 14, "unavailable", detail))
+        }
         Ended::Till(
             TillError::Node(_)
             | TillError::Silent(_)

@@ -22,6 +22,7 @@ pub struct Tariff {
     pub(crate) no_invoice: Vec<PathMatch>,
     pub(crate) valid_for: Option<Duration>,
     pub(crate) unknown: Unknown,
+    pub(crate) strict_settlement: bool,
     pub(crate) bad_credential: BadCredential,
     pub(crate) memo: Memo,
     pub(crate) invoice_expiry: Duration,
@@ -118,6 +119,7 @@ impl Tariff {
             no_invoice: Vec::new(),
             valid_for: None,
             unknown: Unknown::Skip,
+            strict_settlement: false,
             bad_credential: BadCredential::default(),
             memo: Memo::read("{service}").expect("a name it knows"),
             invoice_expiry: INVOICE_EXPIRY,
@@ -191,6 +193,14 @@ impl Tariff {
     #[must_use]
     pub fn strict_caveats(mut self) -> Self {
         self.unknown = Unknown::Refuse;
+        self
+    }
+
+    /// Asks the node, too, whether a token is paid for, once for each payment. Without it the
+    /// preimage is proof enough, as it is everywhere on Lightning.
+    #[must_use]
+    pub fn strict_settlement(mut self) -> Self {
+        self.strict_settlement = true;
         self
     }
 

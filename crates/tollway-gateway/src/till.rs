@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use l402::{Invoice, Invoicer, Keyring, Macaroon, Msat, NodeError};
+use l402::{Identifier, Invoice, Invoicer, Keyring, Macaroon, Msat, NodeError};
 
+use crate::books::Books;
 use crate::gate::Shut;
+use crate::store;
 use crate::tariff::Tariff;
 
 /// What is needed to ask for money and to know it when it was paid.
@@ -14,6 +16,7 @@ use crate::tariff::Tariff;
 pub(crate) struct Till {
     pub(crate) keyring: Keyring,
     pub(crate) invoicer: Arc<dyn Invoicer>,
+    pub(crate) books: Arc<Books>,
     /// How long the node may take to make an invoice.
     pub(crate) patience: Duration,
 }
@@ -73,6 +76,14 @@ impl Till {
         let mut nonce = [0; 28];
         getrandom::fill(&mut nonce).map_err(TillError::Random)?;
         let token = self.keyring.mint(invoice.payment_hash(), nonce, tariff.caveats(now));
+        self.books.asked(|| store::Bill {
+            hash: invoice.payment_hash(),
+            token: Identifier::parse(token.identifier()).ok().map(|found| found.token_id),
+            service: tariff.name.clone(),
+            price: Some(price),
+            issued: now,
+            settled: None,
+        });
         Ok(Bill { why, service: tariff.name.clone(), token, invoice })
     }
 }

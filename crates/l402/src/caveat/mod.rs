@@ -101,6 +101,10 @@ pub struct Counter {
     pub key: [u8; 32],
     /// How many requests in all.
     pub limit: u64,
+    /// When nothing that descends from this caveat opens anything any more, so that the count may be
+    /// forgotten. `None`: never, as far as can be told. Only caveats before this one count here:
+    /// whoever holds the token writes those after it.
+    pub until: Option<SystemTime>,
 }
 
 /// Why a token's caveats do not let a request through.
@@ -147,10 +151,20 @@ pub(crate) fn check(
             return Err(CaveatError::Widens(condition.to_owned()));
         }
         if let Some(limit) = kind.counts(value) {
-            counters.push(Counter { key: Sha256::digest(signatures[index]).into(), limit });
+            let key = Sha256::digest(signatures[index]).into();
+            counters.push(Counter { key, limit, until: end(macaroon, index, facts.service) });
         }
     }
     Ok(counters)
+}
+
+/// When `macaroon` ends for good, by its caveats before `index`: it opens `service` and no other, and
+/// that one until then.
+fn end(macaroon: &Macaroon, index: usize, service: &str) -> Option<SystemTime> {
+    let services = previous(macaroon, index, "services")?;
+    let only = services.split_once(':').is_some_and(|(name, _)| name == service);
+    let until = previous(macaroon, index, &format!("{service}_valid_until"))?;
+    (only && !services.contains(',')).then(|| unix_time(until)).flatten()
 }
 
 /// The value of the caveat of the same condition that stands last before `index`.

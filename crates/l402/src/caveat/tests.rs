@@ -190,3 +190,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_count_may_be_forgotten_when_everything_it_counts_has_expired() {
+    let until = |caveats: &[&str]| {
+        let keyring = Keyring::new(MasterKey::new([1; 32]), vec![]);
+        let token = keyring.mint(PAID.hash(), [0; 28], caveats);
+        let signatures = vec![[0; 32]; caveats.len()];
+        let counters = check(&token, &signatures, &facts(), PAID.hash(), Unknown::Skip).unwrap();
+        counters[0].until.map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+    };
+    let (services, valid, count) =
+        ("services=weather:0", "weather_valid_until=5000", "request_count=2");
+    assert_eq!(until(&[services, valid, count]), Some(5000));
+    assert_eq!(until(&[valid, services, count]), Some(5000));
+    assert_eq!(until(&[services, valid, "weather_valid_until=4000", count]), Some(4000));
+    // Without this caveat the same count is kept for a token that lives on: a holder could come back
+    // with that one and count from nothing.
+    assert_eq!(until(&[services, count, valid]), None);
+    assert_eq!(until(&[services, valid, count, "weather_valid_until=2000"]), Some(5000));
+    // It opens another service for longer.
+    assert_eq!(until(&["services=weather:0,a:0", valid, count]), None);
+    assert_eq!(until(&[valid, count]), None);
+    assert_eq!(until(&[services, "a_valid_until=5000", count]), None);
+}

@@ -5,6 +5,7 @@
 mod mistake;
 mod passage;
 mod raw;
+mod records;
 mod service;
 mod template;
 mod upstream;
@@ -16,10 +17,12 @@ use std::time::Duration;
 
 use l402::NodeUrl;
 
+use crate::store::StoreUrl;
 use raw::{At, Keys, Reader};
 
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use passage::{Edits, Origins, Passage};
+pub use records::Records;
 pub use service::Service;
 pub use template::{FetchError, Template};
 pub use upstream::{Address, Check, Protocol, Question, Server, Upstream};
@@ -36,6 +39,11 @@ pub(crate) static KEYS: &[&str] = &[
     "node_timeout",
     "header_timeout",
     "stop_timeout",
+    "store",
+    "store_timeout",
+    "record_bills",
+    "keep_unpaid",
+    "keep_paid",
     "service",
 ];
 
@@ -52,6 +60,10 @@ pub struct Config {
     pub old_secrets: Vec<SecretSource>,
     /// How patient the gateway is.
     pub patience: Patience,
+    /// Where it remembers what it must. In memory unless told.
+    pub store: StoreUrl,
+    /// What it writes down there.
+    pub records: Records,
     /// What is behind it.
     pub services: Vec<Service>,
 }
@@ -121,10 +133,11 @@ impl Config {
             header: wait("header_timeout", default.header),
             stop: wait("stop_timeout", default.stop),
         };
+        let (store, records) = records::read(&mut reader, &mut keys);
         let services = service::read_all(&mut reader, &mut keys);
         reader.end(keys, "the configuration", KEYS);
         reader.finish()?;
-        Ok(Self { listen, node, secret, old_secrets, patience, services })
+        Ok(Self { listen, node, secret, old_secrets, patience, store, records, services })
     }
 }
 

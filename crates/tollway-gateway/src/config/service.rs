@@ -44,6 +44,7 @@ pub(crate) static KEYS: &[&str] = &[
     "no_invoice",
     "valid_for",
     "strict_caveats",
+    "strict_settlement",
     "bad_credential",
     "memo",
     "invoice_expiry",
@@ -202,6 +203,9 @@ fn tariff(
     }
     if reader.flag(keys, "strict_caveats") == Some(true) {
         tariff = tariff.strict_caveats();
+    }
+    if reader.flag(keys, "strict_settlement") == Some(true) {
+        tariff = tariff.strict_settlement();
     }
     if let Some(at) = reader.text(keys, "bad_credential") {
         match at.value.as_str() {

@@ -16,6 +16,8 @@ use super::{
 
 /// How many bills are kept at most: those of the last while, not a history.
 const MOST_BILLS: usize = 10_000;
+/// How many uses and claims are kept without a look at their time.
+const LEAST_ROOM: usize = 1024;
 
 /// A store in this process's memory.
 #[derive(Debug, Default)]
@@ -30,9 +32,11 @@ struct State {
     revoked: HashMap<[u8; 32], i64>,
     bills: HashMap<PaymentHash, Bill>,
     by_time: BTreeMap<(i64, PaymentHash), ()>,
+    /// How many uses and claims there may be before those past their time go.
+    room: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Uses {
     used: u64,
     until: i64,
@@ -79,23 +83,23 @@ impl TokenStore for MemoryStore {
         "memory"
     }
 
-    async fn take(
-        &self,
-        counters: &[Counter],
-        until: Option<SystemTime>,
-        now: SystemTime,
-    ) -> Result<Take, StoreError> {
-        let (counters, until, now) = (in_order(counters), until_millis(until), to_millis(now));
-        let uses = &mut self.state().uses;
-        let used = |uses: &HashMap<[u8; 32], Uses>, key: &[u8; 32]| {
-            uses.get(key).filter(|uses| uses.until > now).map_or(0, |uses| uses.used)
+    async fn take(&self, counters: &[Counter], now: SystemTime) -> Result<Take, StoreError> {
+        let (counters, now) = (in_order(counters), to_millis(now));
+        let mut state = self.state();
+        state.make_room(now);
+        let uses = &mut state.uses;
+        let live = |uses: &HashMap<[u8; 32], Uses>, counter: &Counter| {
+            uses.get(&counter.key).filter(|uses| uses.until > now).copied()
         };
-        if counters.iter().any(|counter| used(uses, &counter.key) >= counter.limit) {
+        let spent =
+            |counter: &Counter| live(uses, counter).map_or(0, |uses| uses.used) >= counter.limit;
+        if counters.iter().any(spent) {
             return Ok(Take::Spent);
         }
-        for Counter { key, .. } in counters {
-            let used = used(uses, &key) + 1;
-            uses.insert(key, Uses { used, until });
+        for counter in counters {
+            let fresh = Uses { used: 0, until: until_millis(counter.until) };
+            let Uses { used, until } = live(uses, &counter).unwrap_or(fresh);
+            uses.insert(counter.key, Uses { used: used + 1, until });
         }
         Ok(Take::Taken)
     }
@@ -113,6 +117,7 @@ impl TokenStore for MemoryStore {
     async fn claim(&self, payment: &OneTime, now: SystemTime) -> Result<Claim, StoreError> {
         let mut state = self.state();
         let now = to_millis(now);
+        state.make_room(now);
         match state.claims.get(&payment.hash).filter(|claimed| claimed.until > now) {
             None => {
                 let until = to_millis(payment.until);
@@ -189,6 +194,17 @@ impl TokenStore for MemoryStore {
 }
 
 impl State {
+    /// Forgets what is past its time, whenever there is twice as much as was left the last time: so
+    /// that it costs little for each, and nobody has to come round for it.
+    fn make_room(&mut self, now: i64) {
+        if self.uses.len() + self.claims.len() < self.room.max(LEAST_ROOM) {
+            return;
+        }
+        self.uses.retain(|_, uses| uses.until > now);
+        self.claims.retain(|_, claimed| claimed.until > now);
+        self.room = 2 * (self.uses.len() + self.claims.len());
+    }
+
     fn note(&mut self, event: &Event) {
         let bill = match event {
             Event::Issued(bill) => match self.bills.get_mut(&bill.hash) {

@@ -35,17 +35,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Which kind of store this is, for messages.
     fn name(&self) -> &'static str;
 
-    /// Takes one use from each counter, or from none of them when one has no use left. After `until` a
-    /// counter counts from nothing again; `None` is never.
+    /// Takes one use from each counter, or from none of them when one has no use left. From the
+    /// `until` that it was first taken with on, a counter counts from nothing again.
     ///
     /// Of any number of callers, in however many processes, no more than a counter's limit are told
     /// [`Take::Taken`]. A store that cannot promise that leaves this refusal as it is.
-    async fn take(
-        &self,
-        _counters: &[Counter],
-        _until: Option<SystemTime>,
-        _now: SystemTime,
-    ) -> Result<Take, StoreError> {
+    async fn take(&self, _counters: &[Counter], _now: SystemTime) -> Result<Take, StoreError> {
         Err(StoreError::NotAtomic { store: self.name() })
     }
 
@@ -280,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_counter_that_is_there_twice_counts_once_with_its_lower_limit() {
-        let counter = |key, limit| Counter { key: [key; 32], limit };
+        let counter = |key, limit| Counter { key: [key; 32], limit, until: None };
         let sorted = in_order(&[counter(2, 9), counter(1, 5), counter(2, 3)]);
         assert_eq!(sorted, [counter(1, 5), counter(2, 3)]);
     }

@@ -156,7 +156,8 @@ impl PostgresStore {
 }
 
 const TAKE: &str = "INSERT INTO tollway_uses AS u VALUES ($1, 1, $2) ON CONFLICT (key) DO UPDATE SET \
-    used = CASE WHEN u.until > $3 THEN u.used + 1 ELSE 1 END, until = $2 \
+    used = CASE WHEN u.until > $3 THEN u.used + 1 ELSE 1 END, \
+    until = CASE WHEN u.until > $3 THEN u.until ELSE $2 END \
     WHERE u.used < $4 OR u.until <= $3";
 
 #[async_trait]
@@ -165,20 +166,15 @@ impl TokenStore for PostgresStore {
         NAME
     }
 
-    async fn take(
-        &self,
-        counters: &[Counter],
-        until: Option<SystemTime>,
-        now: SystemTime,
-    ) -> Result<Take, StoreError> {
-        let (counters, until, now) = (in_order(counters), until_millis(until), to_millis(now));
+    async fn take(&self, counters: &[Counter], now: SystemTime) -> Result<Take, StoreError> {
+        let (counters, now) = (in_order(counters), to_millis(now));
         if let [counter] = &counters[..] {
-            let (key, limit) = (&counter.key[..], limit(counter));
+            let (key, until, limit) = words(counter);
             let taken = self.run("count a use", TAKE, &[&key, &until, &now, &limit]).await?;
             return Ok(if taken == 0 { Take::Spent } else { Take::Taken });
         }
         let mut client = self.client().await?;
-        let taken = take_all(&mut client, &counters, until, now).await;
+        let taken = take_all(&mut client, &counters, now).await;
         taken.map_err(StoreError::failed(NAME, "count a use"))
     }
 
@@ -265,13 +261,12 @@ impl TokenStore for PostgresStore {
 async fn take_all(
     client: &mut Object,
     counters: &[Counter],
-    until: i64,
     now: i64,
 ) -> Result<Take, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     for counter in counters {
         let statement = transaction.prepare_cached(TAKE).await?;
-        let (key, limit) = (&counter.key[..], limit(counter));
+        let (key, until, limit) = words(counter);
         let values: [&(dyn ToSql + Sync); 4] = [&key, &until, &now, &limit];
         if transaction.execute(&statement, &values).await? == 0 {
             transaction.rollback().await?;
@@ -309,9 +304,10 @@ async fn record(client: &mut Object, events: &[Event]) -> Result<(), tokio_postg
     transaction.commit().await
 }
 
-/// No limit that fits nowhere else is ever reached.
-fn limit(counter: &Counter) -> i64 {
-    i64::try_from(counter.limit).unwrap_or(i64::MAX)
+/// A counter as `TAKE` has it. A limit that does not fit is never reached.
+fn words(counter: &Counter) -> (&[u8], i64, i64) {
+    let limit = i64::try_from(counter.limit).unwrap_or(i64::MAX);
+    (&counter.key, until_millis(counter.until), limit)
 }
 
 fn msat(price: Msat) -> i64 {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hyper_util::client::legacy::Error as ClientError;
 
 use crate::passage::HeaderError;
+use crate::store::StoreError;
 
 /// The upstream did not answer.
 ///
@@ -32,7 +33,7 @@ pub(crate) enum UpstreamError {
     Switched,
 }
 
-/// An upstream cannot be opened.
+/// A gateway, or its new configuration, cannot be put in force.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -54,6 +55,9 @@ pub enum OpenError {
         /// What is wrong.
         problem: HeaderError,
     },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What is wrong with a file of certificates.

@@ -68,13 +68,13 @@ async fn a_secret_that_is_not_there_is_told_when_the_gateway_is_opened() {
         );
         Config::read(&text).unwrap()
     };
-    let open = |value: &str| {
+    let open = async |value: &str| {
         let keyring = shop.keyring.clone();
         let env = |name: &str| (name == "KEY").then(|| "hunter2\nhunter2".to_owned());
-        Gateway::open_with(&config(value), shop.seller.invoicer(), keyring, env)
+        Gateway::open_with(&config(value), shop.seller.invoicer(), keyring, env).await
     };
     for value in ["env:OTHER", "file:/nowhere/at/all", "env:KEY"] {
-        let error = open(value).unwrap_err();
+        let error = open(value).await.unwrap_err();
         assert!(matches!(error, OpenError::Header { .. }), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

@@ -80,7 +80,7 @@ impl Shop {
         let origin = Origin::start().await;
         let config = Config::read(&text(&origin)).expect("the test's own configuration");
         let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
-        let gateway = Gateway::open(&config, invoicer, keyring.clone()).unwrap();
+        let gateway = Gateway::open(&config, invoicer, keyring.clone()).await.unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -92,11 +92,11 @@ async fn certificates_that_cannot_be_used_are_refused_at_the_start() {
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (text, part) in [("", "no certificate"), (broken, "")] {
         std::fs::write(&path, text).unwrap();
-        let error = Gateway::open(&config, seller.invoicer(), keyring.clone()).unwrap_err();
+        let error = Gateway::open(&config, seller.invoicer(), keyring.clone()).await.unwrap_err();
         assert!(matches!(error, OpenError::Certificates { .. }));
         let said = error.to_string();
         assert!(said.contains("ca.pem") && said.contains("`a`") && said.contains(part), "{said}");
     }
     std::fs::remove_file(&path).unwrap();
-    assert!(Gateway::open(&config, seller.invoicer(), keyring).is_err());
+    assert!(Gateway::open(&config, seller.invoicer(), keyring).await.is_err());
 }

@@ -80,7 +80,7 @@ impl Command for Serve {
         let keyring = keyring(&mut config, shell)?;
         let invoicer = nodes::open_invoicer(&url, shell).await?;
         let environment = |name: &str| std::env::var(name).ok();
-        let gateway = Gateway::open_with(&config, invoicer, keyring, environment)?;
+        let gateway = Gateway::open_with(&config, invoicer, keyring, environment).await?;
         let listening =
             |source| Failure::Io { what: format!("listening on {}", config.listen), source };
         let listener = TcpListener::bind(config.listen).await.map_err(listening)?;

@@ -44,7 +44,7 @@ impl Stage {
         getrandom::fill(&mut key).map_err(|error| starting(io::Error::other(error)))?;
         let keyring = Keyring::new(MasterKey::new(key), vec![]);
         let seller = devnet.nodes()[1].node.clone();
-        let gateway = Gateway::open(&config, seller, keyring)?;
+        let gateway = Gateway::open(&config, seller, keyring).await?;
         let (stop, mut stopped) = watch::channel(false);
         let stopping = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
         let gateway = tokio::spawn(async move { gateway.serve(listener, stopping).await });

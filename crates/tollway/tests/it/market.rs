@@ -83,7 +83,7 @@ async fn gateway(origin: &Origin, seller: &FakeNode) -> std::net::SocketAddr {
     );
     let config = Config::read(&text).unwrap();
     let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
-    let gateway = Gateway::open(&config, seller.invoicer(), keyring).unwrap();
+    let gateway = Gateway::open(&config, seller.invoicer(), keyring).await.unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -144,17 +144,13 @@ impl TokenStore for RedisStore {
         NAME
     }
 
-    async fn take(
-        &self,
-        counters: &[Counter],
-        until: Option<SystemTime>,
-        now: SystemTime,
-    ) -> Result<Take, StoreError> {
+    async fn take(&self, counters: &[Counter], now: SystemTime) -> Result<Take, StoreError> {
         let counters = in_order(counters);
-        // What is never in a script is nothing, and its numbers end at 2^53: as text they do not.
-        let until = until.map_or(0, to_millis);
-        let limits = counters.iter().map(|counter| text(counter.limit));
-        let arguments = [text(to_millis(now)), text(until)].into_iter().chain(limits);
+        // Never is 0 there: its numbers end at 2^53.
+        let words = counters
+            .iter()
+            .flat_map(|counter| [text(counter.limit), text(counter.until.map_or(0, to_millis))]);
+        let arguments = std::iter::once(text(to_millis(now))).chain(words);
         let taken: bool = self.run("count a use", &TAKE, keys(&counters), arguments).await?;
         Ok(if taken { Take::Taken } else { Take::Spent })
     }

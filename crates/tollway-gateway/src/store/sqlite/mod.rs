@@ -148,14 +148,9 @@ impl TokenStore for SqliteStore {
         NAME
     }
 
-    async fn take(
-        &self,
-        counters: &[Counter],
-        until: Option<SystemTime>,
-        now: SystemTime,
-    ) -> Result<Take, StoreError> {
-        let (counters, until, now) = (in_order(counters), until_millis(until), to_millis(now));
-        self.run("count a use", move |database| take(database, &counters, until, now)).await
+    async fn take(&self, counters: &[Counter], now: SystemTime) -> Result<Take, StoreError> {
+        let (counters, now) = (in_order(counters), to_millis(now));
+        self.run("count a use", move |database| take(database, &counters, now)).await
     }
 
     async fn give_back(&self, counters: &[Counter]) -> Result<(), StoreError> {
@@ -239,12 +234,7 @@ impl TokenStore for SqliteStore {
 }
 
 /// Looks at every counter before it changes one: nobody else writes in the meantime.
-fn take(
-    database: &Transaction<'_>,
-    counters: &[Counter],
-    until: i64,
-    now: i64,
-) -> rusqlite::Result<Take> {
+fn take(database: &Transaction<'_>, counters: &[Counter], now: i64) -> rusqlite::Result<Take> {
     let mut used = database.prepare_cached("SELECT used FROM uses WHERE key = ? AND until > ?")?;
     for counter in counters {
         let used: Option<u64> =
@@ -255,10 +245,11 @@ fn take(
     }
     let mut one_more = database.prepare_cached(
         "INSERT INTO uses VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET \
-         used = CASE WHEN until > ?3 THEN used + 1 ELSE 1 END, until = ?2",
+         used = CASE WHEN until > ?3 THEN used + 1 ELSE 1 END, \
+         until = CASE WHEN until > ?3 THEN until ELSE ?2 END",
     )?;
     for counter in counters {
-        one_more.execute(params![counter.key, until, now])?;
+        one_more.execute(params![counter.key, until_millis(counter.until), now])?;
     }
     Ok(Take::Taken)
 }

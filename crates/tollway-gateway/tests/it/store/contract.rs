@@ -15,7 +15,7 @@ use super::Fixture;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn counter(key: u8, limit: u64) -> Counter {
-    Counter { key: [key; 32], limit }
+    Counter { key: [key; 32], limit, until: Some(now() + HOUR) }
 }
 
 /// Whole milliseconds: no store keeps more.
@@ -25,7 +25,7 @@ fn now() -> SystemTime {
 }
 
 async fn take(store: &dyn TokenStore, counters: &[Counter]) -> Take {
-    store.take(counters, Some(now() + HOUR), now()).await.unwrap()
+    store.take(counters, now()).await.unwrap()
 }
 
 async fn as_often_as_its_limit_says(fixture: Fixture) {
@@ -68,7 +68,7 @@ async fn of_many_at_once_no_more_than_the_limit(fixture: Fixture) {
             // In either order, so that two could wait for each other.
             let mut counters = [counter(1, 40), counter(2, 30)];
             counters.rotate_left(number % 3 % 2);
-            store.take(&counters, None, now()).await.unwrap() == Take::Taken
+            store.take(&counters, now()).await.unwrap() == Take::Taken
         });
     }
     let taken = takers.join_all().await.into_iter().filter(|taken| *taken).count();
@@ -92,22 +92,23 @@ async fn a_use_given_back_can_be_taken_again(fixture: Fixture) {
 
 async fn a_counter_past_its_time_counts_from_nothing(fixture: Fixture) {
     let store = fixture.open().await;
-    let one = [counter(1, 1)];
     let (start, end) = (now(), now() + HOUR);
-    let taken = async |at| store.take(&one, Some(end), at).await.unwrap();
-    assert_eq!(taken(start).await, Take::Taken);
-    assert_eq!(taken(end - Duration::from_millis(1)).await, Take::Spent);
-    let later = store.take(&one, Some(end + HOUR), end).await.unwrap();
-    assert_eq!(later, Take::Taken);
-    assert_eq!(store.take(&one, Some(end + HOUR), end).await.unwrap(), Take::Spent);
+    let one = |until| [Counter { until, ..counter(1, 1) }];
+    let take = async |counters: [Counter; 1], at| store.take(&counters, at).await.unwrap();
+    assert_eq!(take(one(Some(end)), start).await, Take::Taken);
+    assert_eq!(take(one(Some(end)), end - Duration::from_millis(1)).await, Take::Spent);
+    // Its time is that of its first use, whatever those after it say.
+    assert_eq!(take(one(Some(end + HOUR)), end).await, Take::Taken);
+    assert_eq!(take(one(None), end).await, Take::Spent);
+    assert_eq!(take(one(Some(end + 9 * HOUR)), end + HOUR).await, Take::Taken);
     // One without an end never begins again.
-    let ever = [counter(2, 1)];
+    let ever = [Counter { until: None, ..counter(2, 1) }];
     let ages = start + 1_000_000 * HOUR;
-    assert_eq!(store.take(&ever, None, start).await.unwrap(), Take::Taken);
-    assert_eq!(store.take(&ever, None, ages).await.unwrap(), Take::Spent);
+    assert_eq!(store.take(&ever, start).await.unwrap(), Take::Taken);
+    assert_eq!(store.take(&ever, ages).await.unwrap(), Take::Spent);
     let horizon = Horizon { now: ages, unpaid: ages, paid: ages };
     store.prune(horizon).await.unwrap();
-    assert_eq!(store.take(&ever, None, ages).await.unwrap(), Take::Spent);
+    assert_eq!(store.take(&ever, ages).await.unwrap(), Take::Spent);
 }
 
 fn one_time(request: Option<u8>) -> OneTime {

@@ -1,6 +1,8 @@
 //! Every store keeps the same contract; and what gateways do with one, or without.
 
+mod asked;
 mod contract;
+mod counting;
 mod opening;
 pub(crate) mod server;
 

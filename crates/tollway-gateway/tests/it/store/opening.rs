@@ -1,5 +1,7 @@
 //! Opening a store: again, by a later version, when it is full, when it is not there.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use l402::caveat::Counter;
@@ -7,15 +9,15 @@ use tollway_gateway::store::{StoreError, StoreUrl, Take};
 
 use super::{Fixture, postgres, redis, sqlite};
 
-const ONE: [Counter; 1] = [Counter { key: [1; 32], limit: 1 }];
+const ONE: [Counter; 1] = [Counter { key: [1; 32], limit: 1, until: None }];
 
 async fn it_remembers(fixture: Fixture) {
     let now = SystemTime::now();
     let first = fixture.open().await;
-    assert_eq!(first.take(&ONE, None, now).await.unwrap(), Take::Taken);
+    assert_eq!(first.take(&ONE, now).await.unwrap(), Take::Taken);
     drop(first);
     let again = fixture.open().await;
-    assert_eq!(again.take(&ONE, None, now).await.unwrap(), Take::Spent);
+    assert_eq!(again.take(&ONE, now).await.unwrap(), Take::Spent);
 }
 
 #[tokio::test]
@@ -87,13 +89,13 @@ async fn a_full_file_takes_nothing_and_loses_nothing() {
     let numbered = |number: u32| {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&number.to_be_bytes());
-        Counter { key, limit: 1 }
+        Counter { key, limit: 1, until: None }
     };
     let (mut taken, mut full) = (0, None);
     // Many in one transaction, as under load.
     while full.is_none() && taken < 100_000 {
         let counters: Vec<_> = (taken..taken + 500).map(numbered).collect();
-        match store.take(&counters, None, now).await {
+        match store.take(&counters, now).await {
             Ok(take) => assert_eq!(take, Take::Taken),
             Err(error) => full = Some(error),
         }
@@ -105,11 +107,47 @@ async fn a_full_file_takes_nothing_and_loses_nothing() {
     drop(store);
     let store = fixture.open().await;
     for number in [0, taken - 1] {
-        assert_eq!(store.take(&[numbered(number)], None, now).await.unwrap(), Take::Spent);
+        assert_eq!(store.take(&[numbered(number)], now).await.unwrap(), Take::Spent);
     }
     for number in [taken, taken + 499] {
-        assert_eq!(store.take(&[numbered(number)], None, now).await.unwrap(), Take::Taken);
+        assert_eq!(store.take(&[numbered(number)], now).await.unwrap(), Take::Taken);
     }
+}
+
+/// Run by the next test in a process of its own: counts until it is killed.
+#[tokio::test]
+#[ignore = "the next test runs it"]
+async fn counts_until_it_is_killed() {
+    let url = StoreUrl::parse(&std::env::var("STORE").unwrap()).unwrap();
+    let store = url.open().await.unwrap();
+    for _ in 0..100_000 {
+        assert_eq!(store.take(&[MANY], SystemTime::now()).await.unwrap(), Take::Taken);
+        println!("taken");
+    }
+}
+
+const MANY: Counter = Counter { key: [2; 32], limit: 1_000_000, until: None };
+
+#[tokio::test]
+async fn what_a_killed_process_was_told_is_taken_stays_taken() {
+    let fixture = sqlite().await.unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::opening::counts_until_it_is_killed", "--ignored", "--nocapture"])
+        .env("STORE", fixture.url())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = lines.map(Result::unwrap).filter(|line| line.contains("taken")).take(20).count();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(told, 20);
+    let store = fixture.open().await;
+    let now = SystemTime::now();
+    let up_to = |limit: u64| [Counter { limit, ..MANY }];
+    assert_eq!(store.take(&up_to(20), now).await.unwrap(), Take::Spent);
+    // And not one more than it may have been doing besides.
+    assert_eq!(store.take(&up_to(100_000), now).await.unwrap(), Take::Taken);
 }
 
 #[cfg(unix)]
