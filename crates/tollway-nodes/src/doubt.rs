@@ -12,8 +12,18 @@ use tokio::time::Instant;
 pub(crate) const STILL_ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// The payments in doubt. One that nobody ordered, or whose end is known, is not among them.
-#[derive(Debug, Default)]
-pub(crate) struct Doubts(Mutex<Book>);
+#[derive(Debug)]
+pub(crate) struct Doubts {
+    /// How long a lost order may still begin something.
+    lingers: Duration,
+    book: Mutex<Book>,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self::lingering(STILL_ON_ITS_WAY)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Book {
@@ -59,6 +69,10 @@ enum End {
 }
 
 impl Doubts {
+    pub(crate) fn lingering(lingers: Duration) -> Self {
+        Self { lingers, book: Mutex::default() }
+    }
+
     /// An order for that payment is about to be sent.
     pub(crate) fn order(self: &Arc<Self>, hash: PaymentHash) -> Order {
         let mut book = self.lock();
@@ -69,14 +83,14 @@ impl Doubts {
     /// The node is about to be asked how that payment ended.
     pub(crate) fn question(&self, hash: PaymentHash) -> Question {
         let mut book = self.lock();
-        Question { hash, since: book.tick(), early: book.may_begin(hash) }
+        Question { hash, since: book.tick(), early: book.may_begin(hash, self.lingers) }
     }
 
     /// The node has said that nothing is under way for that payment. Whether that is the end: not
     /// while an order may still be on its way to it.
     pub(crate) fn nothing_begun(&self, question: Question) -> bool {
         let mut book = self.lock();
-        if question.early || book.may_begin(question.hash) {
+        if question.early || book.may_begin(question.hash, self.lingers) {
             return false;
         }
         book.settle(question.hash, question.since);
@@ -89,7 +103,7 @@ impl Doubts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().expect("no code under this lock can panic")
+        self.book.lock().expect("no code under this lock can panic")
     }
 }
 
@@ -99,8 +113,8 @@ impl Book {
         self.moment
     }
 
-    fn may_begin(&self, hash: PaymentHash) -> bool {
-        let recently = |lost: &(u64, Instant)| lost.1.elapsed() < STILL_ON_ITS_WAY;
+    fn may_begin(&self, hash: PaymentHash, lingers: Duration) -> bool {
+        let recently = |lost: &(u64, Instant)| lost.1.elapsed() < lingers;
         let doubt = self.doubts.get(&hash);
         doubt.is_some_and(|doubt| doubt.waiting > 0 || doubt.lost.as_ref().is_some_and(recently))
     }

@@ -14,6 +14,7 @@
 //! ```
 
 mod address;
+mod cln;
 mod doubt;
 mod http;
 mod lnd;
@@ -21,8 +22,9 @@ mod purse;
 mod remote;
 mod watched;
 
+pub use cln::ClnDriver;
 pub use lnd::LndDriver;
 pub use purse::PurseDriver;
 
 /// Every driver of this crate. [`l402::node::open`] chooses among them by the URL's scheme.
-pub static DRIVERS: &[&dyn l402::Driver] = &[&PurseDriver, &LndDriver];
+pub static DRIVERS: &[&dyn l402::Driver] = &[&PurseDriver, &LndDriver, &ClnDriver];

@@ -14,8 +14,11 @@ const LONGEST: u64 = 64 * 1024;
 pub(crate) struct Watched<T> {
     path: PathBuf,
     read: fn(&[u8]) -> Result<T, Unusable>,
-    last: Mutex<Option<(Zeroizing<Vec<u8>>, Arc<T>)>>,
+    last: Mutex<Option<Last<T>>>,
 }
+
+/// A file's bytes, and their meaning.
+type Last<T> = (Zeroizing<Vec<u8>>, Arc<T>);
 
 /// What the file says is of no use, and why.
 pub(crate) type Unusable = &'static str;

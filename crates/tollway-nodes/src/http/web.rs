@@ -17,7 +17,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Where, and how to know the right one.
 #[derive(Debug)]
 pub(crate) struct Web {
-    host: String,
+    /// As it stands in a certificate: without the brackets of an IPv6 address.
+    name: String,
     port: u16,
     authority: String,
     trust: Option<Trust>,
@@ -28,14 +29,14 @@ impl Web {
     /// that [`crate::address`] has checked.
     pub(crate) fn new(host: &str, port: u16, trust: Option<Trust>) -> Self {
         let authority = format!("{host}:{port}");
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Self { host, port, authority, trust }
+        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Self { name, port, authority, trust }
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, NoAnswer> {
         let not_connected =
             |source| NoAnswer::NotConnected { place: self.authority.clone(), source };
-        let stream = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = TcpStream::connect((self.name.as_str(), self.port));
         let stream = stream.await.map_err(not_connected)?;
         stream.set_nodelay(true).map_err(not_connected)?;
         let Some(trust) = &self.trust else {
@@ -46,7 +47,7 @@ impl Web {
             return Ok(Box::new(stream));
         };
         let settings = trust.now().map_err(not_connected)?;
-        let name = ServerName::try_from(self.host.clone())
+        let name = ServerName::try_from(self.name.clone())
             .map_err(|bad| not_connected(io::Error::new(io::ErrorKind::InvalidInput, bad)))?;
         let connector = TlsConnector::from(Arc::clone(&settings));
         let stream = connector.connect(name, stream).await.map_err(|source| {

@@ -17,6 +17,8 @@ use l402::{Invoice, Msat, Network, NodeError, NodeErrorKind, PaymentHash, Preima
 pub(crate) use invoicing::{Invoicing, Issuer};
 pub(crate) use paying::Paying;
 
+use crate::doubt::STILL_ON_ITS_WAY;
+
 /// The longest and the shortest pause between two questions about a payment in flight.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
@@ -24,6 +26,8 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)
 pub(crate) trait Remote: fmt::Debug + Send + Sync + 'static {
     /// The driver's name in its errors.
     const NAME: &'static str;
+    /// How long after an order was lost the node may still be about to begin it.
+    const LINGERS: Duration = STILL_ON_ITS_WAY;
 
     /// The network it pays on.
     fn network(&self) -> Network;

@@ -48,7 +48,8 @@ impl Turns {
 
 impl<R: Remote> Paying<R> {
     pub(crate) fn new(remote: Arc<R>) -> Self {
-        Self { remote, doubts: Arc::default(), turns: Turns::default() }
+        let doubts = Arc::new(Doubts::lingering(R::LINGERS));
+        Self { remote, doubts, turns: Turns::default() }
     }
 
     /// Waits for this payment's turn, and sees the order through in a task that nobody can cut off.
@@ -125,9 +126,17 @@ async fn carry_out<R: Remote>(
     let word = match ordered {
         Ordered::Taken(word) => word,
         Ordered::NotBegun { why, source } => return never_begun(doubt, hash, why, source),
+        Ordered::Refused { why: Why::Expired, source } => match remote.ask(hash).await {
+            Ok(Word::NeverHeard | Word::NotPaid(_)) => {
+                return never_begun(doubt, hash, Why::Expired, source);
+            }
+            Ok(word) => word,
+            Err(source) => return unknown(source),
+        },
         Ordered::Refused { why, source } => match remote.ask(hash).await {
             Ok(Word::NeverHeard) => return never_begun(doubt, hash, why, source),
-            Ok(Word::NotPaid(_)) if why == Why::Expired => Word::NotPaid(why),
+            // Of the two reasons, the one that says more.
+            Ok(Word::NotPaid(Why::Refused)) => Word::NotPaid(why),
             Ok(word) => word,
             Err(source) => return unknown(source),
         },

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod cln;
 mod fake;
 mod lnd;
 mod purse_contract;
