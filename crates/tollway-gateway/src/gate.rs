@@ -8,7 +8,8 @@ use http::request::Parts;
 use l402::{Credential, Denied, Facts, Keyring, Malformed, Msat, Verified};
 
 use crate::check::Checked;
-use crate::tariff::{Access, Tariff, Terms};
+use crate::rule::{Price, Terms};
+use crate::tariff::Tariff;
 use crate::till::Till;
 
 /// Leave to reach the upstream, which takes one with each request. Only this module makes one: by
@@ -28,12 +29,7 @@ pub(crate) enum Verdict {
     /// It may pass.
     Admit(Permit),
     /// It may pass if the store and the node do not object.
-    Check {
-        /// What was verified.
-        credential: Conditional,
-        /// What opens the door when they do.
-        price: Msat,
-    },
+    Check(Conditional),
 }
 
 /// A verified credential that is not enough by itself.
@@ -125,45 +121,50 @@ impl Shut {
 /// needed.
 ///
 /// # Errors
-/// It may not pass: why, and the price that would open the door, which is above nothing.
+/// It may not pass, and why.
 pub(crate) fn judge(
     tariff: &Tariff,
-    terms: Terms,
+    terms: &Terms,
     till: &Till,
     head: &Parts,
     client_ip: Option<IpAddr>,
     now: SystemTime,
-) -> Result<Verdict, (Shut, Msat)> {
+) -> Result<Verdict, Shut> {
     let admit = |basis| Ok(Verdict::Admit(Permit { basis }));
-    let price = match tariff.access {
-        Access::Off => return admit(Basis::Off),
-        Access::Priced(Msat::ZERO) => return admit(Basis::Free),
-        Access::Priced(price) => price,
-    };
-    if terms.free {
+    if !tariff.asks {
+        return admit(Basis::Off);
+    }
+    if terms.free || terms.price == Price::Fixed(Msat::ZERO) {
         return admit(Basis::Free);
     }
-    match verify(tariff, &till.keyring, head, client_ip, now) {
-        Err(why) => Err((why, price)),
-        Ok(verified) if till.books.is_revoked(verified.token_id()) => Err((Shut::Revoked, price)),
-        Ok(verified) if tariff.strict_settlement || !verified.counters().is_empty() => {
-            Ok(Verdict::Check { credential: Conditional { verified }, price })
-        }
-        Ok(verified) => admit(Basis::Paid(verified)),
+    let verified = verify(tariff, terms, &till.keyring, head, client_ip, now)?;
+    if till.books.is_revoked(verified.token_id()) {
+        return Err(Shut::Revoked);
     }
+    match tariff.strict_settlement || !verified.counters().is_empty() {
+        true => Ok(Verdict::Check(Conditional { verified })),
+        false => admit(Basis::Paid(verified)),
+    }
+}
+
+/// A permit, when what somebody else was asked for turns out to cost nothing.
+pub(crate) fn quoted(price: Msat) -> Option<Permit> {
+    (price == Msat::ZERO).then_some(Permit { basis: Basis::Free })
 }
 
 fn verify(
     tariff: &Tariff,
+    terms: &Terms,
     keyring: &Keyring,
     head: &Parts,
     client_ip: Option<IpAddr>,
     now: SystemTime,
 ) -> Result<Verified, Shut> {
     let credential = Credential::read(&head.headers)?.ok_or(Shut::NoCredential)?;
+    let capability = tariff.capability(terms);
     let facts = Facts {
         service: &tariff.name,
-        capability: None,
+        capability: capability.as_deref(),
         method: head.method.as_str(),
         path: head.uri.path(),
         client_ip,

@@ -12,6 +12,7 @@ use crate::books::Books;
 use crate::config::{Config, Patience};
 use crate::matching::PathMatch;
 use crate::passage::Passage;
+use crate::pricer::{self, Prices};
 use crate::route::Routes;
 use crate::serve::{self, Stopped};
 use crate::store::{SharedStore, StoreError};
@@ -45,6 +46,7 @@ pub(crate) struct Service {
     pub(crate) tariff: Tariff,
     pub(crate) paths: Vec<PathMatch>,
     pub(crate) passage: Passage,
+    pub(crate) prices: Prices,
     pub(crate) upstream: Upstream,
 }
 
@@ -144,6 +146,8 @@ impl Gateway {
 impl Snapshot {
     fn open(config: &Config, environment: Environment) -> Result<Self, OpenError> {
         let mut routes = Routes::new();
+        let rates = config.rates.as_ref().map(pricer::rates).transpose();
+        let rates = rates.map_err(OpenError::RatesCertificates)?;
         for service in &config.services {
             let upstream =
                 Upstream::open(&service.upstream).map_err(|problem| OpenError::Certificates {
@@ -154,8 +158,11 @@ impl Snapshot {
             let passage = Passage::open(&service.passage, environment).map_err(|problem| {
                 OpenError::Header { service: service.tariff.name().to_owned(), problem }
             })?;
+            let prices = Prices::open(&service.quotes, rates.as_ref()).map_err(|problem| {
+                OpenError::PricerCertificates { service: service.tariff.name().to_owned(), problem }
+            })?;
             let (tariff, paths) = (service.tariff.clone(), service.paths.clone());
-            let opened = Arc::new(Service { tariff, paths, passage, upstream });
+            let opened = Arc::new(Service { tariff, paths, passage, prices, upstream });
             routes.add(&service.hosts, &service.paths, &service.methods, &opened);
         }
         Ok(Self { routes })

@@ -18,6 +18,7 @@ use crate::gate::{self, Basis, Permit, Shut, Verdict};
 use crate::gateway::{Service, Snapshot};
 use crate::log::Entry;
 use crate::manifest;
+use crate::pricer::{Prices, Route};
 use crate::reading::Readings;
 use crate::respond::{Ended, Form, respond};
 use crate::route::{self, BadRequest};
@@ -133,7 +134,8 @@ impl Visit<'_> {
         }
         let uri = passage.rewrite(&head.uri).map_err(BadRequest::from)?;
         let (client, now) = (Some(self.connection.client()), SystemTime::now());
-        let permit = admit(self.till, &self.service.tariff, head, client, now).await?;
+        let Service { tariff, prices, .. } = self.service;
+        let permit = admit(self.till, tariff, prices, head, client, now).await?;
         Ok(Entrance::Permitted(uri, permit))
     }
 }
@@ -182,21 +184,21 @@ fn find<'a>(snapshot: &'a Snapshot, head: &Parts) -> Result<Found<'a>, Ended> {
 pub(crate) async fn admit(
     till: &Till,
     tariff: &Tariff,
+    prices: &Prices,
     head: &Parts,
     client_ip: Option<IpAddr>,
     now: SystemTime,
 ) -> Result<Permit, Ended> {
-    let lead = |path: &str| tariff.terms(path);
-    let terms = Readings::of(head.uri.path()).agree(lead).map_err(BadRequest::from)?;
-    let (why, price) = match gate::judge(tariff, terms, till, head, client_ip, now) {
+    let readings = Readings::of(head.uri.path());
+    let terms =
+        readings.agree(|path| tariff.terms(&head.method, path)).map_err(BadRequest::from)?;
+    let why = match gate::judge(tariff, &terms, till, head, client_ip, now) {
         Ok(Verdict::Admit(permit)) => return Ok(noted(till, tariff, permit, now)),
-        Ok(Verdict::Check { credential, price }) => {
-            match check(till, tariff, &credential, now).await? {
-                Some(checked) => return Ok(noted(till, tariff, credential.permit(checked), now)),
-                None => (Shut::Spent, price),
-            }
-        }
-        Err(shut) => shut,
+        Ok(Verdict::Check(credential)) => match check(till, tariff, &credential, now).await? {
+            Some(checked) => return Ok(noted(till, tariff, credential.permit(checked), now)),
+            None => Shut::Spent,
+        },
+        Err(why) => why,
     };
     let presented = match &why {
         Shut::NoCredential => false,
@@ -212,8 +214,19 @@ pub(crate) async fn admit(
     if terms.no_invoice {
         return Err(Ended::Refused(why));
     }
+    let route = Route {
+        service: tariff.name(),
+        rule: tariff.rule_name(&terms),
+        method: head.method.as_str(),
+        path: readings.decoded(),
+        host: route::asked_host(head),
+    };
+    let price = prices.find(terms.price, &route).await?;
+    if let Some(permit) = gate::quoted(price) {
+        return Ok(permit);
+    }
     let memo = tariff.memo.write(tariff.name(), head, price);
-    let bill = till.ask(tariff, price, &memo, why, now).await?;
+    let bill = till.ask(tariff, &terms, price, &memo, why, now).await?;
     Err(Ended::Asked(Box::new(bill)))
 }
 
@@ -235,6 +248,7 @@ fn note(ended: &Ended, entry: &mut Option<Entry>) {
         | Ended::TooLarge(_)
         | Ended::Asked(_)
         | Ended::Refused(_) => {}
+        Ended::Price(error) => tracing::error!(error = chain(error), "no price could be had"),
         Ended::Unchecked(error) => {
             tracing::error!(error = chain(error), "a credential could not be checked");
         }

@@ -19,6 +19,7 @@ use crate::books::Books;
 use crate::config::Records;
 use crate::handle::admit;
 use crate::headers;
+use crate::pricer::{Pricer, Prices};
 use crate::reading;
 use crate::respond::{Ended, Form, respond};
 use crate::route::BadRequest;
@@ -58,6 +59,7 @@ pub struct GateLayer {
 #[derive(Debug)]
 struct Gate {
     tariff: Tariff,
+    prices: Prices,
     till: Till,
     client_ip: ClientIp,
 }
@@ -97,7 +99,9 @@ impl GateLayer {
         books: Arc<Books>,
     ) -> Self {
         let till = Till { keyring, invoicer, books, patience: Duration::from_secs(10) };
-        Self { gate: Arc::new(Gate { tariff, till, client_ip: |_| None }) }
+        Self {
+            gate: Arc::new(Gate { tariff, prices: Prices::default(), till, client_ip: |_| None }),
+        }
     }
 
     /// Tells how to find a request's sender. Without it, tokens with a `client_ip` caveat open
@@ -109,6 +113,18 @@ impl GateLayer {
     pub fn client_ip(mut self, find: ClientIp) -> Self {
         let gate = Arc::get_mut(&mut self.gate).expect("told before the layer is used");
         gate.client_ip = find;
+        self
+    }
+
+    /// Names who says the price, for a tariff that is [`Tariff::quoted`]. Without it nobody can buy
+    /// there (503).
+    ///
+    /// # Panics
+    /// When the layer has been cloned or used before.
+    #[must_use]
+    pub fn pricer(mut self, pricer: Arc<dyn Pricer>) -> Self {
+        let gate = Arc::get_mut(&mut self.gate).expect("told before the layer is used");
+        gate.prices = Prices::one(pricer);
         self
     }
 }
@@ -159,8 +175,8 @@ impl Gate {
         if !reading::is_plain(head.uri.path()) {
             return Err(BadRequest::Path.into());
         }
-        let client_ip = (self.client_ip)(head);
-        let permit = admit(&self.till, &self.tariff, head, client_ip, SystemTime::now()).await?;
+        let (client_ip, now) = ((self.client_ip)(head), SystemTime::now());
+        let permit = admit(&self.till, &self.tariff, &self.prices, head, client_ip, now).await?;
         headers::strip_credentials(&mut head.headers);
         head.extensions.insert(Arc::new(permit));
         Ok(())

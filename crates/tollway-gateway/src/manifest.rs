@@ -7,11 +7,13 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Method, Response};
+use l402::Msat;
 use serde_json::{Value, json};
 
 use crate::gateway::Service;
-use crate::matching::PathMatch;
+use crate::matching::{Methods, PathMatch};
 use crate::route::Routes;
+use crate::rule::Price;
 
 const PATH: &str = "/.well-known/l402.json";
 /// How each 402 points to the list (discovery-spec.md, section 5.1).
@@ -52,12 +54,29 @@ pub(crate) fn respond(
 
 fn entry(service: &Service) -> Value {
     let tariff = &service.tariff;
-    let resource = |path: String, msat: u64| json!({ "path": path, "pricing": { "model": "fixed", "price_msat": msat } });
-    let price = tariff.price().map_or(0, l402::Msat::msat);
-    let free = tariff.free.iter().map(|free| resource(listed(free), 0));
-    let all = service.paths.iter().map(|path| resource(listed(path), price));
-    let resources: Vec<Value> = free.chain(all).collect();
+    let nothing = Price::Fixed(Msat::ZERO);
+    let price = if tariff.asks { tariff.price } else { nothing };
+    let free = tariff.free.iter().map(|free| resource(free, None, nothing));
+    let rules = tariff.rules.iter().flat_map(|rule| {
+        let price = rule.own_price().unwrap_or(price);
+        rule.paths().iter().map(move |path| resource(path, Some(rule.methods()), price))
+    });
+    let all = service.paths.iter().map(|path| resource(path, None, price));
+    let resources: Vec<Value> = free.chain(rules).chain(all).collect();
     json!({ "name": tariff.name(), "resources": resources })
+}
+
+fn resource(path: &PathMatch, methods: Option<&Methods>, price: Price) -> Value {
+    let pricing = match price {
+        Price::Fixed(price) => json!({ "model": "fixed", "price_msat": price.msat() }),
+        Price::Quoted { .. } => json!({ "model": "dynamic" }),
+    };
+    let mut resource = json!({ "path": listed(path), "pricing": pricing });
+    let methods = methods.map(Methods::named).unwrap_or_default();
+    if !methods.is_empty() {
+        resource["methods"] = methods.iter().map(http::Method::as_str).collect();
+    }
+    resource
 }
 
 /// A path as the list has it: `/x` is that path, `/x/*` is all below it.

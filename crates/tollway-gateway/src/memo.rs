@@ -1,8 +1,9 @@
 //! What an invoice says it is for: a text in which the request at hand is named.
 
-use http::Uri;
 use http::request::Parts;
 use l402::Msat;
+
+use crate::route::asked_host;
 
 /// The longest memo that BOLT 11 has room for, in bytes (BOLT 11 field `d`).
 pub(crate) const LONGEST: usize = 639;
@@ -64,7 +65,7 @@ impl Memo {
                 Piece::Service => memo.push_str(service),
                 Piece::Method => memo.push_str(head.method.as_str()),
                 Piece::Path => memo.push_str(head.uri.path()),
-                Piece::Host => memo.push_str(host(head)),
+                Piece::Host => memo.push_str(asked_host(head).unwrap_or_default()),
                 Piece::Price => memo.push_str(&price.to_string()),
             }
         }
@@ -75,12 +76,6 @@ impl Memo {
         memo.truncate(end);
         memo
     }
-}
-
-fn host(head: &Parts) -> &str {
-    let target = Uri::host(&head.uri);
-    let header = || head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-    target.or_else(header).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ impl<'a> Readings<'a> {
         Self { decoded, other }
     }
 
+    /// The path as most upstreams read it.
+    pub(crate) fn decoded(&self) -> &str {
+        &self.decoded
+    }
+
     /// Where the path leads, when all readings agree on it.
     pub(crate) fn agree<T: PartialEq>(&self, lead: impl Fn(&str) -> T) -> Result<T, Ambiguous> {
         let led = lead(&self.decoded);

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::check::Unchecked;
 use crate::gate::Shut;
 use crate::headers;
+use crate::pricer::PriceError;
 use crate::route::BadRequest;
 use crate::till::{Bill, TillError};
 use crate::upstream::UpstreamError;
@@ -53,6 +54,9 @@ pub(crate) enum Ended {
     /// Its credential is good, and we could not check all of it.
     #[error(transparent)]
     Unchecked(#[from] Unchecked),
+    /// Nobody could say what it costs.
+    #[error(transparent)]
+    Price(#[from] PriceError),
     /// Nobody could ask it to pay.
     #[error(transparent)]
     Till(#[from] TillError),
@@ -102,6 +106,7 @@ impl Ended {
             Self::Asked(bill) => ("asked", Some(bill.why.word())),
             Self::Refused(why) => ("refused", Some(why.word())),
             Self::Unchecked(why) => ("failed", Some(why.word())),
+            Self::Price(_) => ("failed", Some("no price")),
             Self::Till(_) => ("failed", Some("no invoice")),
             Self::Upstream(_) => ("failed", Some("upstream")),
         }
@@ -152,7 +157,8 @@ fn answer(ended: &Ended) -> Answer {
             };
             retry(plain(StatusCode::SERVICE_UNAVAILABLE, 14, "unavailable", detail))
         }
-        Ended::Till(
+        Ended::Price(_)
+        | Ended::Till(
             TillError::Node(_)
             | TillError::Silent(_)
             | TillError::WrongAmount { .. }

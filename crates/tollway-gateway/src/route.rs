@@ -214,6 +214,18 @@ pub(crate) fn host_of(head: &Parts) -> Result<Option<HeaderValue>, BadRequest> {
     }
 }
 
+/// The host that a request is for, without its port, of a request that [`host_of`] has let pass.
+pub(crate) fn asked_host(head: &Parts) -> Option<&str> {
+    let header = || {
+        let text = head.headers.get(HOST)?.to_str().ok()?;
+        match text.rsplit_once(':') {
+            Some((host, _)) if !text.ends_with(']') => Some(host),
+            _ => Some(text),
+        }
+    };
+    http::Uri::host(&head.uri).or_else(header)
+}
+
 /// A host with a user name in front of it is somebody's trick.
 fn check(authority: &Authority) -> Result<(), BadRequest> {
     match authority.as_str().contains('@') || authority.host().is_empty() {

@@ -9,6 +9,7 @@ use l402::caveat::Unknown;
 
 use crate::matching::PathMatch;
 use crate::memo::{self, BadMemo, Memo};
+use crate::rule::{Price, Rule, Terms};
 
 /// How long an invoice can be paid unless the tariff says otherwise.
 const INVOICE_EXPIRY: Duration = Duration::from_secs(600);
@@ -17,7 +18,11 @@ const INVOICE_EXPIRY: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tariff {
     pub(crate) name: String,
-    pub(crate) access: Access,
+    /// Whether it asks for money at all. If not, everybody may pass; credentials are not looked at.
+    pub(crate) asks: bool,
+    /// What costs no other price costs this.
+    pub(crate) price: Price,
+    pub(crate) rules: Vec<Rule>,
     pub(crate) free: Vec<PathMatch>,
     pub(crate) no_invoice: Vec<PathMatch>,
     pub(crate) valid_for: Option<Duration>,
@@ -26,24 +31,6 @@ pub struct Tariff {
     pub(crate) bad_credential: BadCredential,
     pub(crate) memo: Memo,
     pub(crate) invoice_expiry: Duration,
-}
-
-/// Whether a service asks for money at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Everybody may pass; credentials are not looked at.
-    Off,
-    /// It costs that much. Nothing is a price, too.
-    Priced(Msat),
-}
-
-/// What holds for one request, as far as its path decides it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
-    /// It costs nothing.
-    pub(crate) free: bool,
-    /// It is not asked to pay, only refused.
-    pub(crate) no_invoice: bool,
 }
 
 /// What a credential that opens nothing is answered with. The L402 texts disagree.
@@ -82,6 +69,12 @@ pub enum TariffError {
         "tokens would expire before the invoice that pays for them; make the invoice expire first"
     )]
     Order,
+    /// Not a method.
+    #[error("{0}")]
+    Method(&'static str),
+    /// Two rules of one name.
+    #[error("there is another rule of that name")]
+    Twice,
     /// More than all bitcoin.
     #[error("it is more than all bitcoin")]
     Price,
@@ -96,7 +89,7 @@ impl Tariff {
         if price > Msat::SUPPLY {
             return Err(TariffError::Price);
         }
-        Self::with_access(name, Access::Priced(price))
+        Self::priced(name, Price::Fixed(price))
     }
 
     /// A service that everybody may use.
@@ -104,17 +97,27 @@ impl Tariff {
     /// # Errors
     /// [`TariffError::Name`].
     pub fn off(name: &str) -> Result<Self, TariffError> {
-        Self::with_access(name, Access::Off)
+        Ok(Self { asks: false, ..Self::priced(name, Price::Fixed(Msat::ZERO))? })
     }
 
-    fn with_access(name: &str, access: Access) -> Result<Self, TariffError> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
+    /// A service whose price somebody else says, who has to be named where the tariff is used. Each
+    /// token is for one method and one path.
+    ///
+    /// # Errors
+    /// [`TariffError::Name`].
+    pub fn quoted(name: &str) -> Result<Self, TariffError> {
+        Self::priced(name, Price::Quoted { by: 0, per_route: true })
+    }
+
+    pub(crate) fn priced(name: &str, price: Price) -> Result<Self, TariffError> {
+        if !is_name(name) {
             return Err(TariffError::Name);
         }
         Ok(Self {
             name: name.to_owned(),
-            access,
+            asks: true,
+            price,
+            rules: Vec::new(),
             free: Vec::new(),
             no_invoice: Vec::new(),
             valid_for: None,
@@ -216,23 +219,27 @@ impl Tariff {
         &self.name
     }
 
-    /// What a token costs. `None` when the service does not ask.
+    /// What a token costs where no rule has a price of its own. `None` when the service does not ask,
+    /// and when the price is not fixed.
     pub fn price(&self) -> Option<Msat> {
-        match self.access {
-            Access::Off => None,
-            Access::Priced(price) => Some(price),
+        match self.price {
+            Price::Fixed(price) if self.asks => Some(price),
+            Price::Fixed(_) | Price::Quoted { .. } => None,
         }
     }
 
-    /// What holds for one path, in one of its readings.
-    pub(crate) fn terms(&self, path: &str) -> Terms {
-        let any = |list: &[PathMatch]| list.iter().any(|listed| listed.covers(path));
-        Terms { free: any(&self.free), no_invoice: any(&self.no_invoice) }
+    /// Whether it asks for money at all.
+    pub fn asks(&self) -> bool {
+        self.asks
     }
 
-    /// The caveats of a token minted at `now`.
-    pub(crate) fn caveats(&self, now: SystemTime) -> Vec<String> {
+    /// The caveats of a token sold under these terms at `now`.
+    pub(crate) fn caveats(&self, terms: &Terms, now: SystemTime) -> Vec<String> {
         let mut caveats = vec![format!("services={}:0", self.name)];
+        let granted = self.granted(terms);
+        if !granted.is_empty() {
+            caveats.push(format!("{}_capabilities={}", self.name, granted.join(",")));
+        }
         if let Some(time) = self.valid_for {
             let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let end = now.saturating_add(time).as_secs();
@@ -240,6 +247,13 @@ impl Tariff {
         }
         caveats
     }
+}
+
+/// Whether a text can name a service or a rule: it goes into caveats, where `:`, `,` and `=` have a
+/// meaning.
+pub(crate) fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(fits)
 }
 
 #[cfg(test)]
@@ -254,10 +268,10 @@ mod tests {
     fn a_free_path_is_exact_unless_it_says_below() {
         let tariff = tariff().free("/health").unwrap().free("/docs/*").unwrap();
         for free in ["/health", "/docs/", "/docs/a/b"] {
-            assert!(tariff.terms(free).free, "{free}");
+            assert!(tariff.terms(&http::Method::GET, free).free, "{free}");
         }
         for paid in ["/health/", "/healthy", "/HEALTH", "/docs", "/docsx", "/"] {
-            assert!(!tariff.terms(paid).free, "{paid}");
+            assert!(!tariff.terms(&http::Method::GET, paid).free, "{paid}");
         }
         for bad in ["health", "/a*", "/a/../b", "*", "/a/*/b", "/a?b", ""] {
             assert!(tariff.clone().free(bad).is_err(), "{bad}");
@@ -278,6 +292,7 @@ mod tests {
         assert_eq!(tariff.invoice_expiry, minute / 2);
         assert_eq!(tariff.clone().invoice_expiry(minute), Err(TariffError::Order));
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        assert_eq!(tariff.caveats(at), ["services=weather:0", "weather_valid_until=1060"]);
+        let terms = tariff.terms(&http::Method::GET, "/");
+        assert_eq!(tariff.caveats(&terms, at), ["services=weather:0", "weather_valid_until=1060"]);
     }
 }

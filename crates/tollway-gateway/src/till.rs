@@ -8,6 +8,7 @@ use l402::{Identifier, Invoice, Invoicer, Keyring, Macaroon, Msat, NodeError};
 
 use crate::books::Books;
 use crate::gate::Shut;
+use crate::rule::Terms;
 use crate::store;
 use crate::tariff::Tariff;
 
@@ -61,6 +62,7 @@ impl Till {
     pub(crate) async fn ask(
         &self,
         tariff: &Tariff,
+        terms: &Terms,
         price: Msat,
         memo: &str,
         why: Shut,
@@ -75,7 +77,7 @@ impl Till {
         }
         let mut nonce = [0; 28];
         getrandom::fill(&mut nonce).map_err(TillError::Random)?;
-        let token = self.keyring.mint(invoice.payment_hash(), nonce, tariff.caveats(now));
+        let token = self.keyring.mint(invoice.payment_hash(), nonce, tariff.caveats(terms, now));
         self.books.asked(|| store::Bill {
             hash: invoice.payment_hash(),
             token: Identifier::parse(token.identifier()).ok().map(|found| found.token_id),

@@ -4,9 +4,12 @@
 
 mod mistake;
 mod passage;
+mod pricing;
+mod rates;
 mod raw;
 mod records;
 mod service;
+mod tariff;
 mod template;
 mod upstream;
 mod values;
@@ -22,6 +25,8 @@ use raw::{At, Keys, Reader};
 
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use passage::{Edits, Origins, Passage};
+pub use pricing::{Amount, Decimal, Quote, Source};
+pub use rates::Rates;
 pub use records::Records;
 pub use service::Service;
 pub use template::{FetchError, Template};
@@ -39,6 +44,11 @@ pub(crate) static KEYS: &[&str] = &[
     "node_timeout",
     "header_timeout",
     "stop_timeout",
+    "rates",
+    "rates_pointer",
+    "rates_ca",
+    "rates_refresh",
+    "rates_max_age",
     "store",
     "store_timeout",
     "record_bills",
@@ -60,6 +70,8 @@ pub struct Config {
     pub old_secrets: Vec<SecretSource>,
     /// How patient the gateway is.
     pub patience: Patience,
+    /// Where rates come from, for prices in other currencies.
+    pub rates: Option<Rates>,
     /// Where it remembers what it must. In memory unless told.
     pub store: StoreUrl,
     /// What it writes down there.
@@ -133,11 +145,13 @@ impl Config {
             header: wait("header_timeout", default.header),
             stop: wait("stop_timeout", default.stop),
         };
+        let has_rates = keys.has("rates");
+        let rates = rates::read(&mut reader, &mut keys);
         let (store, records) = records::read(&mut reader, &mut keys);
-        let services = service::read_all(&mut reader, &mut keys);
+        let services = service::read_all(&mut reader, &mut keys, has_rates);
         reader.end(keys, "the configuration", KEYS);
         reader.finish()?;
-        Ok(Self { listen, node, secret, old_secrets, patience, store, records, services })
+        Ok(Self { listen, node, secret, old_secrets, patience, rates, store, records, services })
     }
 }
 

@@ -137,10 +137,15 @@ impl<'i> Reader<'i> {
     }
 
     /// The tables under `[[key]]`, in order.
-    pub(super) fn tables<'k>(&mut self, keys: &mut Keys<'k>, key: &'static str) -> Vec<Keys<'k>> {
+    pub(super) fn tables<'k>(
+        &mut self,
+        keys: &mut Keys<'k>,
+        key: &'static str,
+        wanted: &'static str,
+    ) -> Vec<Keys<'k>> {
         let Some((line, value)) = self.take(keys, key) else { return Vec::new() };
         let DeValue::Array(items) = value else {
-            self.wrong_kind(key.to_owned(), line, &value, "one or more `[[service]]` tables");
+            self.wrong_kind(key.to_owned(), line, &value, wanted);
             return Vec::new();
         };
         let mut tables = Vec::new();

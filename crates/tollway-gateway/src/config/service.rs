@@ -1,17 +1,15 @@
 //! One `[[service]]`: which requests are its own, what they cost, and where they go.
 
 use std::collections::HashMap;
-use std::time::Duration;
-
-use l402::Msat;
 
 use super::mistake::Problem;
 use super::passage::{self, Passage};
+use super::pricing::{Quote, Shared};
 use super::raw::{At, Keys, Reader};
+use super::tariff;
 use super::upstream::{self, Upstream};
-use super::values;
 use crate::matching::{HostMatch, Methods, PathMatch};
-use crate::tariff::{BadCredential, Tariff, TariffError};
+use crate::tariff::Tariff;
 
 /// Every key of `[[service]]`.
 pub(crate) static KEYS: &[&str] = &[
@@ -39,6 +37,11 @@ pub(crate) static KEYS: &[&str] = &[
     "body_limit",
     "cors",
     "price",
+    "pricer",
+    "pricer_ca",
+    "pricer_timeout",
+    "pricer_keep",
+    "rule",
     "auth",
     "free",
     "no_invoice",
@@ -55,6 +58,8 @@ pub(crate) static KEYS: &[&str] = &[
 pub struct Service {
     /// What it costs and what opens it.
     pub tariff: Tariff,
+    /// Those of its prices that are not fixed. The tariff counts them by their place here.
+    pub quotes: Vec<Quote>,
     /// The hosts it answers for. Empty: every host.
     pub hosts: Vec<HostMatch>,
     /// The paths it answers for; at least one.
@@ -68,8 +73,12 @@ pub struct Service {
 }
 
 /// Reads every `[[service]]` and checks them against each other.
-pub(super) fn read_all(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<Service> {
-    let tables = reader.tables(keys, "service");
+pub(super) fn read_all(
+    reader: &mut Reader<'_>,
+    keys: &mut Keys<'_>,
+    has_rates: bool,
+) -> Vec<Service> {
+    let tables = reader.tables(keys, "service", "one or more `[[service]]` tables");
     if tables.is_empty() {
         let (place, example) = ("the configuration".to_owned(), "[[service]]");
         reader.mistake(1, Problem::Missing { key: "service", place, example });
@@ -77,7 +86,7 @@ pub(super) fn read_all(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<Serv
     let mut services: Vec<(usize, Service)> = Vec::new();
     for table in tables {
         let line = table.line;
-        if let Some(service) = read(reader, table) {
+        if let Some(service) = read(reader, table, has_rates) {
             services.push((line, service));
         }
     }
@@ -86,17 +95,17 @@ pub(super) fn read_all(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<Serv
 }
 
 /// Reads one, and notes every mistake in it. What it returns after a mistake is never used.
-fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Service> {
+fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>, has_rates: bool) -> Option<Service> {
     let mut missing: Vec<(&str, &str)> = [
         ("name", r#"name = "weather""#),
         ("upstream", r#"upstream = "http://127.0.0.1:9000""#),
         ("price", r#"price = "10 sat"`, or `auth = "off""#),
     ]
     .into_iter()
-    .filter(|(key, _)| !keys.has(key))
+    .filter(|(key, _)| !keys.has(key) && (*key != "price" || !keys.has("pricer")))
     .collect();
     let name = reader.text(&mut keys, "name");
-    let auth = auth(reader, &mut keys);
+    let auth = tariff::auth(reader, &mut keys);
     missing.retain(|(key, _)| auth || *key != "price");
     for (key, example) in missing {
         let place = match &name {
@@ -110,9 +119,12 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Service> {
     let methods = methods(reader, &mut keys);
     let upstream = upstream::read(reader, &mut keys);
     let passage = passage::read(reader, &mut keys);
-    let tariff = tariff(reader, &mut keys, name.as_ref(), auth);
+    let shared = Shared::read(reader, &mut keys, has_rates);
+    let mut quotes = Vec::new();
+    let tariff = tariff::read(reader, &mut keys, name.as_ref(), auth, &shared, &mut quotes);
     reader.end(keys, "[[service]]", KEYS);
-    Some(Service { tariff: tariff?, hosts, paths, methods, upstream: upstream?, passage })
+    let (tariff, upstream) = (tariff?, upstream?);
+    Some(Service { tariff, quotes, hosts, paths, methods, upstream, passage })
 }
 
 fn hosts(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<HostMatch> {
@@ -144,93 +156,6 @@ pub(super) fn methods(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Methods {
         }
     }
     methods
-}
-
-fn auth(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> bool {
-    match reader.text(keys, "auth") {
-        None => true,
-        Some(at) => match at.value.as_str() {
-            "on" => true,
-            "off" => false,
-            _ => {
-                reader.bad("auth", &at, "write `on` or `off`");
-                true
-            }
-        },
-    }
-}
-
-/// Applies each key to the tariff; one that does not fit is a mistake and is left out. Without a name
-/// there is no tariff, and the other keys are still worth reading.
-fn tariff(
-    reader: &mut Reader<'_>,
-    keys: &mut Keys<'_>,
-    name: Option<&At<String>>,
-    auth: bool,
-) -> Option<Tariff> {
-    let mut tariff = Tariff::off("nameless").expect("letters only");
-    let price = reader.text(keys, "price");
-    let price = price.and_then(|at| {
-        let price = at.value.parse::<Msat>();
-        price.map_err(|why| reader.bad("price", &at, why.to_string())).ok()
-    });
-    if let Some(at) = name {
-        tariff = apply(reader, "name", at, tariff, |_| match price {
-            // A missing price is a mistake already, and is never nothing.
-            Some(price) if auth => Tariff::new(&at.value, price),
-            _ => Tariff::off(&at.value),
-        });
-    }
-    for at in reader.texts(keys, "free") {
-        tariff = apply(reader, "free", &at, tariff, |tariff| tariff.free(&at.value));
-    }
-    for at in reader.texts(keys, "no_invoice") {
-        tariff = apply(reader, "no_invoice", &at, tariff, |tariff| tariff.no_invoice(&at.value));
-    }
-    // In this order: an invoice's expiry is checked against its token's.
-    type Change = fn(Tariff, Duration) -> Result<Tariff, TariffError>;
-    let times: [(_, Change); 2] =
-        [("valid_for", Tariff::valid_for), ("invoice_expiry", Tariff::invoice_expiry)];
-    for (key, change) in times {
-        let Some(at) = reader.text(keys, key) else { continue };
-        match values::duration(&at.value) {
-            Ok(time) => tariff = apply(reader, key, &at, tariff, |tariff| change(tariff, time)),
-            Err(why) => reader.bad(key, &at, why),
-        }
-    }
-    if let Some(at) = reader.text(keys, "memo") {
-        tariff = apply(reader, "memo", &at, tariff, |tariff| tariff.memo(&at.value));
-    }
-    if reader.flag(keys, "strict_caveats") == Some(true) {
-        tariff = tariff.strict_caveats();
-    }
-    if reader.flag(keys, "strict_settlement") == Some(true) {
-        tariff = tariff.strict_settlement();
-    }
-    if let Some(at) = reader.text(keys, "bad_credential") {
-        match at.value.as_str() {
-            "challenge" => {}
-            "refuse" => tariff = tariff.bad_credential(BadCredential::Refuse),
-            _ => reader.bad("bad_credential", &at, "write `challenge` (402) or `refuse` (401)"),
-        }
-    }
-    name.map(|_| tariff)
-}
-
-fn apply(
-    reader: &mut Reader<'_>,
-    key: &'static str,
-    at: &At<String>,
-    tariff: Tariff,
-    change: impl FnOnce(Tariff) -> Result<Tariff, TariffError>,
-) -> Tariff {
-    match change(tariff.clone()) {
-        Ok(changed) => changed,
-        Err(why) => {
-            reader.bad(key, at, why.to_string());
-            tariff
-        }
-    }
 }
 
 /// Two services must differ in name, and in host, path or method.

@@ -34,7 +34,7 @@ fn the_example_is_a_configuration() {
     assert_eq!(weather.tariff.price(), Msat::from_sat(10));
     assert_eq!(weather.tariff.memo, Memo::read("weather for one month").unwrap());
     assert_eq!(weather.tariff.valid_for, Some(Duration::from_secs(30 * 24 * 3600)));
-    let free = |path| weather.tariff.terms(path).free;
+    let free = |path| weather.tariff.terms(&http::Method::GET, path).free;
     assert!(free("/health") && free("/docs/a"));
     assert_eq!((status.paths[0].to_string().as_str(), status.tariff.price()), ("/status", None));
 }
@@ -44,7 +44,9 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
     let shown = |key: &str| {
         EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")))
     };
-    for key in KEYS.iter().filter(|key| **key != "service").chain(service::KEYS) {
+    let tables = ["service", "rule"];
+    let keys = KEYS.iter().chain(service::KEYS).chain(tariff::RULE_KEYS);
+    for key in keys.filter(|key| !tables.contains(key)) {
         assert!(shown(key), "{key}");
     }
     // With every key that is commented out put in force, all but the examples among them, nothing
@@ -65,6 +67,11 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         "response_headers",
         "cors",
         "no_invoice",
+        "pricer",
+        "pricer_ca",
+        "rates",
+        "rates_pointer",
+        "rates_ca",
     ];
     let uncommented: String = EXAMPLE
         .lines()
@@ -186,12 +193,40 @@ fn each_value_that_means_nothing_is_refused_with_a_remedy() {
         ("remove_response_headers = ['a b']", "no header's name"),
         ("memo = '{query}'", "in braces a memo has"),
         ("no_invoice = 'x'", "a path begins with `/`"),
+        ("pricer = 'http://h'", "leave one of them out"),
+        ("pricer_ca = '/x'", "`file:/path/ca.pem`"),
+        ("rule = 1", "one or more `[[service.rule]]` tables"),
+        ("[[service.rule]]", "the rule has no `name`"),
+        ("[[service.rule]]\nname = 'x'\nvalid_for = '1h'", "is not a key of [[service.rule]]"),
     ] {
         let found = mistake(line);
-        assert!(found.starts_with("line 5: ") && found.contains(part), "{line}: {found}");
+        let at = 4 + line.lines().count();
+        assert!(found.starts_with(&format!("line {at}: ")), "{line}: {found}");
+        assert!(found.contains(part), "{line}: {found}");
     }
     let long = format!("memo = '{}'", "m".repeat(640));
     assert!(mistake(&long).contains("at most 639 bytes"));
+}
+
+#[test]
+fn a_price_that_nobody_can_tell_is_refused() {
+    let with = |line: &str| {
+        let found = mistakes(&LEAST.replace("price = '1 sat'", line));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].clone()
+    };
+    assert!(with("price = '0.05 USD'").contains("needs `rates`"));
+    assert!(with("pricer = 'ftp://h'").contains("write for example `http://127.0.0.1:9100/price`"));
+    assert!(with("pricer = 'grpc://h/x'").contains("a host and a port"));
+    assert!(with("auth = 'off'\n[[service.rule]]\nname = 'x'").contains("it has no rules"));
+    assert!(with("rates = 1\nprice = '1 sat'").contains("`rates` is not a key of [[service]]"));
+    let rates = |lines: &str| mistakes(&format!("{lines}\n{LEAST}"));
+    assert!(rates("rates = 'http://h'")[0].contains("has no `rates_pointer`"));
+    assert!(rates("rates = 'h'\nrates_pointer = 'x'").iter().all(|why| why.contains("write for")));
+    let twice = "[[service.rule]]\nname = 'x'\n[[service.rule]]\nname = 'x'\npath = 'y'";
+    let found = mistakes(&format!("{LEAST}{twice}"));
+    assert!(found[0].starts_with("line 8: ") && found[0].contains("another rule"), "{found:?}");
+    assert!(found[1].starts_with("line 9: ") && found[1].contains("begins with `/`"), "{found:?}");
 }
 
 #[test]

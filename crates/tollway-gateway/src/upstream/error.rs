@@ -47,6 +47,17 @@ pub enum OpenError {
         /// What is wrong with it.
         problem: CertificatesError,
     },
+    /// The file with the certificates that a pricer is to be known by.
+    #[error("service `{service}`: the certificates in `pricer_ca`: {problem}")]
+    PricerCertificates {
+        /// Whose.
+        service: String,
+        /// What is wrong with it.
+        problem: CertificatesError,
+    },
+    /// The file with the certificates that the source of rates is to be known by.
+    #[error("the certificates in `rates_ca`: {0}")]
+    RatesCertificates(#[source] CertificatesError),
     /// The value of a header to be set.
     #[error("service `{service}`: {problem}")]
     Header {

@@ -26,6 +26,7 @@ use server::Server;
 pub(crate) use error::UpstreamError;
 pub use error::{CertificatesError, OpenError};
 pub(crate) use health::Busy;
+pub(crate) use stream::Connector;
 
 /// An opened upstream.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ type Tcp = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// Connects within a time: the connection and, for `https`, the handshake. (The inner one's own limit
 /// is for each of a name's addresses.)
 #[derive(Clone, Debug)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     way: Way,
     patience: Duration,
 }
@@ -35,13 +35,13 @@ enum Way {
 }
 
 /// A connection to a server.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(Box<Tcp>),
     Unix(TokioIo<UnixStream>),
 }
 
 impl Connector {
-    pub(super) fn tcp(tls: ClientConfig, protocol: Option<Protocol>, patience: Duration) -> Self {
+    pub(crate) fn tcp(tls: ClientConfig, protocol: Option<Protocol>, patience: Duration) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -55,7 +55,7 @@ impl Connector {
         Self { way: Way::Tcp(connector), patience }
     }
 
-    pub(super) fn unix(path: &Path, patience: Duration) -> Self {
+    pub(crate) fn unix(path: &Path, patience: Duration) -> Self {
         Self { way: Way::Unix(path.into()), patience }
     }
 }

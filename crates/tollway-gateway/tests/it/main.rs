@@ -14,6 +14,7 @@ mod passage;
 mod passing;
 mod paths;
 mod paying;
+mod prices;
 mod protocols;
 mod raw;
 mod shop;

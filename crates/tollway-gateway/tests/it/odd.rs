@@ -32,6 +32,55 @@ impl Odd {
         Self::talking(move |stream| converse(stream, answer.clone())).await
     }
 
+    /// Shows each request whole to `see`, and says nothing of use.
+    pub(crate) async fn recording<F>(see: F) -> Self
+    where
+        F: Fn(http::request::Parts, Bytes) + Clone + Send + Sync + 'static,
+    {
+        Self::talking(move |stream| {
+            let see = see.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let see = see.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+                    see(head, body);
+                    let answer = Full::new(Bytes::from_static(b"seen"));
+                    Ok::<_, Infallible>(Response::new(answer))
+                }
+            });
+            async move {
+                let builder = auto::Builder::new(TokioExecutor::new());
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            }
+        })
+        .await
+    }
+
+    /// A gRPC server with one answer: a message, or a status that is not 0 and nothing else.
+    pub(crate) async fn grpc<F>(answer: F) -> Self
+    where
+        F: Fn(&http::request::Parts) -> Result<Bytes, u8> + Clone + Send + Sync + 'static,
+    {
+        Self::talking(move |stream| {
+            let answer = answer.clone();
+            converse(stream, move |request| {
+                let (head, _) = request.into_parts();
+                let (message, status) = match answer(&head) {
+                    Ok(message) => (message, 0),
+                    Err(status) => (Bytes::new(), status),
+                };
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", u16::from(status).into());
+                let trailers = async move { Some(Ok(trailers)) };
+                let body = http_body_util::BodyExt::with_trailers(Full::new(message), trailers);
+                let response = Response::builder().header("content-type", "application/grpc");
+                response.body(body).unwrap()
+            })
+        })
+        .await
+    }
+
     /// Says `ok` to everything, and counts the connections it is opened.
     pub(crate) async fn counting() -> (Self, Arc<AtomicUsize>) {
         let connections = Arc::new(AtomicUsize::new(0));
@@ -150,10 +199,11 @@ impl Drop for Odd {
     }
 }
 
-async fn converse<S, F>(stream: S, answer: F)
+async fn converse<S, F, B>(stream: S, answer: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(Request<Incoming>) -> Response<Full<Bytes>>,
+    F: Fn(Request<Incoming>) -> Response<B>,
+    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let service = service_fn(|request| {
         let response = answer(request);

@@ -157,7 +157,7 @@ struct Started {
 struct ServiceLine {
     name: String,
     path: String,
-    /// In millisatoshi; `null` where nothing is asked for.
+    /// In millisatoshi; `null` where nothing is asked for, and where the price is not fixed.
     price_msat: Option<u64>,
     #[serde(skip)]
     price: String,
@@ -172,7 +172,11 @@ impl Started {
                 name: service.tariff.name().to_owned(),
                 path: paths.join(", "),
                 price_msat: price.map(|price| price.msat()),
-                price: price.map_or_else(|| "auth off".to_owned(), |price| price.to_string()),
+                price: match price {
+                    Some(price) => price.to_string(),
+                    None if service.tariff.asks() => "price on request".to_owned(),
+                    None => "auth off".to_owned(),
+                },
             }
         });
         Self { listen: format!("http://{address}"), services: services.collect() }

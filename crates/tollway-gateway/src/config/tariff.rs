@@ -1,0 +1,152 @@
+//! The keys of a service that make its tariff: what it costs, what is free, and what its tokens say.
+
+use std::time::Duration;
+
+use super::mistake::Problem;
+use super::pricing::{self, Quote, Shared};
+use super::raw::{At, Keys, Reader};
+use super::values;
+use crate::rule::Rule;
+use crate::tariff::{BadCredential, Tariff, TariffError};
+
+/// Every key of `[[service.rule]]`.
+pub(crate) static RULE_KEYS: &[&str] = &["name", "path", "method", "price", "pricer"];
+
+/// Whether it asks for money at all.
+pub(super) fn auth(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> bool {
+    match reader.text(keys, "auth") {
+        None => true,
+        Some(at) => match at.value.as_str() {
+            "on" => true,
+            "off" => false,
+            _ => {
+                reader.bad("auth", &at, "write `on` or `off`");
+                true
+            }
+        },
+    }
+}
+
+/// Applies each key to the tariff; one that does not fit is a mistake and is left out. Without a name
+/// there is no tariff, and the other keys are still worth reading.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    keys: &mut Keys<'_>,
+    name: Option<&At<String>>,
+    auth: bool,
+    shared: &Shared,
+    quotes: &mut Vec<Quote>,
+) -> Option<Tariff> {
+    let mut tariff = Tariff::off("nameless").expect("letters only");
+    let price = pricing::price(reader, keys, shared, quotes);
+    if let Some(at) = name {
+        tariff = apply(reader, "name", at, tariff, |_| match price {
+            // A missing price is a mistake already, and is never nothing.
+            Some(price) if auth => Tariff::priced(&at.value, price),
+            _ => Tariff::off(&at.value),
+        });
+    }
+    for table in reader.tables(keys, "rule", "one or more `[[service.rule]]` tables") {
+        tariff = rule(reader, table, tariff, auth, shared, quotes);
+    }
+    for at in reader.texts(keys, "free") {
+        tariff = apply(reader, "free", &at, tariff, |tariff| tariff.free(&at.value));
+    }
+    for at in reader.texts(keys, "no_invoice") {
+        tariff = apply(reader, "no_invoice", &at, tariff, |tariff| tariff.no_invoice(&at.value));
+    }
+    tariff = times(reader, keys, tariff);
+    if let Some(at) = reader.text(keys, "memo") {
+        tariff = apply(reader, "memo", &at, tariff, |tariff| tariff.memo(&at.value));
+    }
+    if reader.flag(keys, "strict_caveats") == Some(true) {
+        tariff = tariff.strict_caveats();
+    }
+    if reader.flag(keys, "strict_settlement") == Some(true) {
+        tariff = tariff.strict_settlement();
+    }
+    if let Some(at) = reader.text(keys, "bad_credential") {
+        match at.value.as_str() {
+            "challenge" => {}
+            "refuse" => tariff = tariff.bad_credential(BadCredential::Refuse),
+            _ => reader.bad("bad_credential", &at, "write `challenge` (402) or `refuse` (401)"),
+        }
+    }
+    name.map(|_| tariff)
+}
+
+/// In this order: an invoice's expiry is checked against its token's.
+fn times(reader: &mut Reader<'_>, keys: &mut Keys<'_>, mut tariff: Tariff) -> Tariff {
+    type Change = fn(Tariff, Duration) -> Result<Tariff, TariffError>;
+    let times: [(_, Change); 2] =
+        [("valid_for", Tariff::valid_for), ("invoice_expiry", Tariff::invoice_expiry)];
+    for (key, change) in times {
+        let Some(at) = reader.text(keys, key) else { continue };
+        match values::duration(&at.value) {
+            Ok(time) => tariff = apply(reader, key, &at, tariff, |tariff| change(tariff, time)),
+            Err(why) => reader.bad(key, &at, why),
+        }
+    }
+    tariff
+}
+
+/// One `[[service.rule]]`.
+fn rule(
+    reader: &mut Reader<'_>,
+    mut keys: Keys<'_>,
+    tariff: Tariff,
+    auth: bool,
+    shared: &Shared,
+    quotes: &mut Vec<Quote>,
+) -> Tariff {
+    let line = keys.line;
+    let name = reader.text(&mut keys, "name");
+    let (paths, methods) = (reader.texts(&mut keys, "path"), reader.texts(&mut keys, "method"));
+    let price = pricing::price(reader, &mut keys, shared, quotes);
+    reader.end(keys, "[[service.rule]]", RULE_KEYS);
+    let Some(at) = name else {
+        let (place, example) = ("the rule".to_owned(), "name = \"images\"");
+        reader.mistake(line, Problem::Missing { key: "name", place, example });
+        return tariff;
+    };
+    if !auth {
+        reader.bad("name", &at, "the service says `auth = \"off\"`, so it has no rules");
+    }
+    let mut rule = match Rule::new(&at.value) {
+        Ok(rule) => rule,
+        Err(why) => {
+            reader.bad("name", &at, why.to_string());
+            return tariff;
+        }
+    };
+    for (key, texts, change) in
+        [("path", &paths, Rule::path as fn(Rule, &str) -> _), ("method", &methods, Rule::method)]
+    {
+        for at in texts {
+            match change(rule.clone(), &at.value) {
+                Ok(changed) => rule = changed,
+                Err(why) => reader.bad(key, at, why.to_string()),
+            }
+        }
+    }
+    if let Some(price) = price {
+        rule = rule.costs(price);
+    }
+    apply(reader, "name", &at, tariff, |tariff| tariff.rule(rule))
+}
+
+fn apply(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    at: &At<String>,
+    tariff: Tariff,
+    change: impl FnOnce(Tariff) -> Result<Tariff, TariffError>,
+) -> Tariff {
+    match change(tariff.clone()) {
+        Ok(changed) => changed,
+        Err(why) => {
+            reader.bad(key, at, why.to_string());
+            tariff
+        }
+    }
+}
