@@ -50,7 +50,7 @@ first_line() {
 
 # The upstream is nginx with a body of 1 KiB; another server of the same process passes it on.
 upstream_port=$(free_port) nginx_port=$(free_port)
-head -c 1024 /dev/zero | tr '\0' 'x' > "$work/1k"
+body=$(head -c 1024 /dev/zero | tr '\0' 'x')
 cat > "$work/nginx.conf" <<NGINX
 worker_processes auto;
 pid $work/nginx.pid;
@@ -63,7 +63,7 @@ http {
     keepalive_requests 1000000000;
     tcp_nodelay on;
     upstream up { server 127.0.0.1:$upstream_port; keepalive 256; keepalive_requests 1000000000; }
-    server { listen 127.0.0.1:$upstream_port; location / { default_type text/plain; alias $work/1k; } }
+    server { listen 127.0.0.1:$upstream_port; location / { default_type text/plain; return 200 "$body"; } }
     server { listen 127.0.0.1:$nginx_port;
         location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; } }
 }
@@ -120,8 +120,9 @@ measure() {
         bare) pid=$bare_pid ;;
         *) pid=$gateway_pid ;;
     esac
-    local header=()
-    if [ "$name" = paid ]; then header=(-H "Authorization: $credential"); fi
+    # Every one is sent the same request, so that what differs is what is done with it.
+    local header=(-H "Authorization: $credential")
+    if [ "$name" = challenge ]; then header=(); fi
     before=$(ticks "$pid")
     line=$(wrk -t1 -c"$connections" -d"$seconds"s -s bench/wrk.lua "${header[@]}" "${!url}" | grep ^RESULT)
     after=$(ticks "$pid")
