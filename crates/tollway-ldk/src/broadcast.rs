@@ -1,10 +1,12 @@
 //! LDK's two synchronous questions to the chain, answered without waiting: transactions are queued
 //! for a task that sends them, fee rates are what that task last heard.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use bitcoin::{FeeRate, Transaction};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bitcoin::{FeeRate, Transaction, Txid};
 use lightning::chain::chaininterface::{
     BroadcasterInterface, ConfirmationTarget, FEERATE_FLOOR_SATS_PER_KW, FeeEstimator,
 };
@@ -13,21 +15,33 @@ use tokio::sync::mpsc;
 use crate::chain::{ChainError, ChainSource};
 use crate::onchain::Wallet;
 
-/// Queues transactions for [`send_all`].
-#[derive(Debug)]
-pub(crate) struct Broadcaster(mpsc::UnboundedSender<Vec<Transaction>>);
+/// How long to wait before a chain source that did not answer is asked again; twice as long each
+/// time.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-impl Broadcaster {
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Vec<Transaction>>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
+/// Queues transactions for [`send_all`]. What the on-chain wallet pays is in its file before it
+/// leaves, and is sent again after a crash; what a closed channel needs, LDK makes anew.
+#[derive(Debug)]
+pub(crate) struct Broadcaster {
+    queue: mpsc::UnboundedSender<Vec<Transaction>>,
+    /// Weak, because connections hold this until they have ended, and the wallet holds the folder.
+    wallet: Weak<Wallet>,
 }
 
-impl BroadcasterInterface for Broadcaster {
-    fn broadcast_transactions(&self, transactions: &[&Transaction]) {
-        let package = transactions.iter().map(|tx| (*tx).clone()).collect();
-        if self.0.send(package).is_err() {
+impl Broadcaster {
+    pub(crate) fn new(wallet: &Arc<Wallet>) -> (Self, mpsc::UnboundedReceiver<Vec<Transaction>>) {
+        let (queue, receiver) = mpsc::unbounded_channel();
+        (Self { queue, wallet: Arc::downgrade(wallet) }, receiver)
+    }
+
+    /// Sends again what the wallet has paid and no block has taken yet.
+    pub(crate) fn send_again(&self, waiting: Vec<Transaction>) {
+        waiting.into_iter().for_each(|transaction| self.enqueue(vec![transaction]));
+    }
+
+    fn enqueue(&self, package: Vec<Transaction>) {
+        if self.queue.send(package).is_err() {
             tracing::warn!(
                 "a transaction was not sent: the node is stopping; it is sent again at the next start"
             );
@@ -35,22 +49,67 @@ impl BroadcasterInterface for Broadcaster {
     }
 }
 
-/// Sends what is queued, for ever. A refusal is logged: LDK sends again what matters.
+impl BroadcasterInterface for Broadcaster {
+    fn broadcast_transactions(&self, transactions: &[&Transaction]) {
+        if let Some(wallet) = self.wallet.upgrade() {
+            for transaction in transactions.iter().filter(|tx| wallet.pays(tx)) {
+                remember(&wallet, transaction);
+            }
+        }
+        self.enqueue(transactions.iter().map(|tx| (*tx).clone()).collect());
+    }
+}
+
+/// Sends what is queued, in order, for ever. What the chain source refuses is dropped, for LDK sends
+/// again what matters; a source that does not answer is asked until it does.
 pub(crate) async fn send_all(
     chain: Arc<dyn ChainSource>,
     wallet: Arc<Wallet>,
     mut queue: mpsc::UnboundedReceiver<Vec<Transaction>>,
 ) {
     while let Some(package) = queue.recv().await {
-        if let Err(error) = chain.broadcast(&package).await {
-            tracing::warn!(%error, "a transaction was not sent");
-            continue;
-        }
-        for transaction in &package {
-            if let Err(error) = wallet.sent(transaction) {
-                tracing::error!(%error, "the on-chain wallet cannot be written");
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(FIRST_WAIT)
+            .with_max_delay(LONGEST_WAIT)
+            .without_max_times();
+        for wait in waits.build() {
+            match chain.broadcast(&package).await {
+                Ok(()) => {
+                    package.iter().for_each(|transaction| remember(&wallet, transaction));
+                    break;
+                }
+                Err(error @ (ChainError::Unreachable { .. } | ChainError::Unauthorized { .. })) => {
+                    tracing::warn!(%error, "a transaction is not sent yet; trying again");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a transaction was not sent");
+                    if let ChainError::Refused { txid, .. } = error {
+                        refused(&wallet, &package, txid);
+                    }
+                    break;
+                }
             }
+            tokio::time::sleep(wait).await;
         }
+    }
+}
+
+fn remember(wallet: &Wallet, transaction: &Transaction) {
+    if let Err(error) = wallet.sent(transaction) {
+        tracing::error!(%error, "the on-chain wallet cannot be written");
+    }
+}
+
+/// What was refused, and what spends it, has spent nothing of the wallet's.
+fn refused(wallet: &Wallet, package: &[Transaction], txid: Txid) {
+    let mut gone = vec![txid];
+    for transaction in package {
+        if transaction.input.iter().any(|input| gone.contains(&input.previous_output.txid)) {
+            gone.push(transaction.compute_txid());
+        }
+    }
+    if let Err(error) = wallet.not_sent(&gone) {
+        tracing::error!(%error, "the on-chain wallet cannot be written");
     }
 }
 

@@ -70,13 +70,33 @@ impl Core {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
+    /// Ends all tasks and all connections.
+    pub(super) async fn hang_up(&self) {
+        self.cut_off();
+        self.tasks.wait().await;
+        // A call may have been taken in the meantime.
+        self.peers.disconnect_all_peers();
+    }
+
+    /// The same at once, as far as that goes, and the rest in the background.
+    pub(super) fn drop_everything(self: &Arc<Self>) {
+        self.cut_off();
+        let core = Arc::clone(self);
+        self.runtime.spawn(async move { core.hang_up().await });
+    }
+
+    fn cut_off(&self) {
+        self.stopped.cancel();
+        self.tasks.close();
+        self.peers.disconnect_all_peers();
+    }
+
     /// The disk has failed: nothing more may leave this node.
-    pub(crate) fn fail(&self, error: &rusqlite::Error) {
+    pub(crate) fn fail(self: &Arc<Self>, error: &rusqlite::Error) {
         tracing::error!(%error, "the node's file cannot be written: the node stops. Make room or mend the disk, and start it again; what was in flight is asked for then");
         self.failed.store(true, Ordering::Release);
-        self.peers.disconnect_all_peers();
+        self.drop_everything();
         self.waits.stop();
-        self.changed.notify_waiters();
     }
 
     /// # Errors
@@ -119,7 +139,10 @@ impl Core {
                 () = tokio::time::sleep(TICK) => {}
             }
             self.step();
-            if self.pace.is_due(|| self.manager.list_channels()) {
+            if self.pace.is_time_for_manager(|| self.manager.list_channels()) {
+                self.manager.timer_tick_occurred();
+            }
+            if self.pace.is_time() {
                 self.tick();
             }
             if self.manager.get_and_clear_needs_persistence() {
@@ -128,9 +151,8 @@ impl Core {
         }
     }
 
-    /// Fee updates, pings, forgetting of finished payments.
+    /// Pings, and what should be on the chain by now.
     fn tick(&self) {
-        self.manager.timer_tick_occurred();
         self.peers.timer_tick_occurred();
         self.monitors.rebroadcast_pending_claims();
         if self.sweeper.regenerate_and_broadcast_spend_if_necessary().is_err() {

@@ -73,8 +73,9 @@ impl Core {
                 self.hints.forget();
             }
             Event::SpendableOutputs { outputs, channel_id } => {
-                // Outputs to the seed's own addresses are the wallet's already.
-                let tracked = self.sweeper.track_spendable_outputs(outputs, channel_id, true, None);
+                // Those to plain keys of the seed too: they are none of the wallet's.
+                let tracked =
+                    self.sweeper.track_spendable_outputs(outputs, channel_id, false, None);
                 return tracked.map_err(|()| ReplayEvent());
             }
             Event::BumpTransaction(bump) => self.bumper.handle_event(&bump),

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use lightning::ln::channel_state::ChannelDetails;
 use lightning::ln::channelmanager::Bolt11InvoiceParameters;
 use lightning::routing::router::RouteHint;
 
@@ -31,9 +32,16 @@ impl Hints {
             _ => {
                 let invoice = manager.create_bolt11_invoice(Bolt11InvoiceParameters::default());
                 let hints: Arc<[_]> = invoice.map(|i| i.route_hints()).unwrap_or_default().into();
-                *kept = Some((Instant::now(), Arc::clone(&hints)));
+                let complete = manager.list_usable_channels().iter().all(is_introduced);
+                *kept = complete.then(|| (Instant::now(), Arc::clone(&hints)));
                 hints
             }
         }
     }
+}
+
+/// Whether the peer has told what it takes for forwarding to us: before that nobody can be told how
+/// to reach us through it.
+pub(super) fn is_introduced(channel: &ChannelDetails) -> bool {
+    channel.counterparty.forwarding_info.is_some()
 }

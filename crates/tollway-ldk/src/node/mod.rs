@@ -1,8 +1,11 @@
 //! A Lightning node in this process: its own keys, its own channels, one folder on the disk.
 
+mod channels;
 mod core;
 mod events;
 mod follow;
+#[cfg(test)]
+mod full_disk;
 mod hints;
 mod invoices;
 mod net;
@@ -24,9 +27,10 @@ use std::time::Duration;
 
 use bitcoin::Address;
 use bitcoin::secp256k1::PublicKey;
-use l402::{Msat, Network, NodeId, Sat};
+use l402::{Msat, Network, NodeId};
 use tokio::sync::watch;
 
+pub use self::channels::{Channel, ChannelError};
 use self::core::Core;
 pub(crate) use self::waits::End;
 use crate::broadcast;
@@ -100,46 +104,6 @@ impl From<rusqlite::Error> for OpenNodeError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error.into())
     }
-}
-
-/// A channel could not be opened, or something else asked of the node was not done.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChannelError {
-    /// Not a node's public key.
-    #[error("{0} is not a node's public key")]
-    BadNodeId(NodeId),
-    /// The peer did not come, or went.
-    #[error("{peer} at {address} cannot be reached; is it running, and is that its key?")]
-    Unreachable {
-        /// Who.
-        peer: NodeId,
-        /// Where.
-        address: String,
-    },
-    /// LDK refuses it.
-    #[error("{0}")]
-    Refused(String),
-    /// The node's file failed.
-    #[error("the node's file failed")]
-    Store(#[from] rusqlite::Error),
-}
-
-/// One channel, as a person wants to see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Channel {
-    /// Its id, 64 hexadecimal digits.
-    pub id: String,
-    /// Who is at the other end.
-    pub peer: NodeId,
-    /// All the money in it.
-    pub capacity: Sat,
-    /// What could be sent through it now.
-    pub outbound: Msat,
-    /// What could be received through it now.
-    pub inbound: Msat,
-    /// Confirmed, and its peer is connected.
-    pub usable: bool,
 }
 
 /// What the node has.
@@ -255,79 +219,10 @@ impl EmbeddedNode {
         tokio::time::timeout(patience, connected).await.map_err(unreachable)
     }
 
-    /// Starts to open a channel to a connected peer, funded from the on-chain wallet; `push` of it
-    /// is given to the peer. It is usable when its transaction is in a block.
-    ///
-    /// # Errors
-    /// [`ChannelError::Refused`] in LDK's words: not connected, too small.
-    pub fn open_channel(&self, peer: NodeId, amount: Sat, push: Msat) -> Result<(), ChannelError> {
-        let id = PublicKey::from_slice(&peer.0).map_err(|_| ChannelError::BadNodeId(peer))?;
-        let opened = self.core.manager.create_channel(id, amount.sat(), push.msat(), 0, None, None);
-        opened.map(drop).map_err(|error| ChannelError::Refused(format!("{error:?}")))?;
-        self.core.peers.process_events();
-        Ok(())
-    }
-
     /// The height of the newest block that every part of it has seen.
     pub fn height(&self) -> u32 {
         let manager = self.core.manager.current_best_block().height;
         manager.min(self.core.wallet.best_block().height)
-    }
-
-    /// Its channels, open and opening.
-    pub fn channels(&self) -> Vec<Channel> {
-        let channels = self.core.manager.list_channels().into_iter();
-        channels
-            .map(|channel| Channel {
-                id: channel.channel_id.to_string(),
-                peer: NodeId(channel.counterparty.node_id.serialize()),
-                capacity: Sat::from_sat(channel.channel_value_satoshis),
-                outbound: Msat::from_msat(channel.outbound_capacity_msat),
-                inbound: Msat::from_msat(channel.inbound_capacity_msat),
-                usable: channel.is_usable,
-            })
-            .collect()
-    }
-
-    /// Returns when there are so many usable channels.
-    pub async fn usable(&self, channels: usize) {
-        while self.core.manager.list_usable_channels().len() < channels {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-
-    /// Asks the peer to close a channel and to settle on the chain.
-    ///
-    /// # Errors
-    /// [`ChannelError::Refused`]: there is no such channel, or it cannot be closed now.
-    pub fn close_channel(&self, channel: &Channel) -> Result<(), ChannelError> {
-        self.end_channel(channel, false)
-    }
-
-    /// Closes a channel without asking: the money comes back after the delay that the peer set.
-    ///
-    /// # Errors
-    /// [`ChannelError::Refused`]: there is no such channel.
-    pub fn force_close_channel(&self, channel: &Channel) -> Result<(), ChannelError> {
-        self.end_channel(channel, true)
-    }
-
-    fn end_channel(&self, channel: &Channel, force: bool) -> Result<(), ChannelError> {
-        let manager = &self.core.manager;
-        let known = manager.list_channels().into_iter();
-        let mut known = known.filter(|known| known.channel_id.to_string() == channel.id);
-        let Some(found) = known.next() else {
-            return Err(ChannelError::Refused(format!("there is no channel {}", channel.id)));
-        };
-        let (id, peer) = (&found.channel_id, &found.counterparty.node_id);
-        let ended = if force {
-            manager.force_close_broadcasting_latest_txn(id, peer, "closed by its owner".into())
-        } else {
-            manager.close_channel(id, peer)
-        };
-        ended.map_err(|error| ChannelError::Refused(format!("{error:?}")))?;
-        self.core.peers.process_events();
-        Ok(())
     }
 
     /// A fresh address of its on-chain wallet, written down.
@@ -365,10 +260,7 @@ impl EmbeddedNode {
     /// returned and the node is dropped. Payments on their way end by themselves, and how is known at
     /// the next start.
     pub async fn stop(&self) {
-        self.core.peers.disconnect_all_peers();
-        self.core.stopped.cancel();
-        self.core.tasks.close();
-        self.core.tasks.wait().await;
+        self.core.hang_up().await;
         let writer = self.writer.lock().expect("no panic while held").take();
         self.core.queue.stop();
         if let Some(writer) = writer {
@@ -382,9 +274,10 @@ impl EmbeddedNode {
 
 impl Drop for EmbeddedNode {
     fn drop(&mut self) {
-        self.core.stopped.cancel();
         self.core.queue.stop();
-        self.core.peers.disconnect_all_peers();
+        if !self.core.tasks.is_closed() {
+            self.core.drop_everything();
+        }
         self.core.waits.stop();
     }
 }

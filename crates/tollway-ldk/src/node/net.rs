@@ -1,6 +1,7 @@
 //! Connections: who dials us, and whom we dial, again and again for as long as the node runs.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,15 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use bitcoin::secp256k1::PublicKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::core::Core;
 
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A connection that has lasted so long was a good one: when it ends, the peer is dialled at once.
+const STEADY: Duration = Duration::from_secs(5);
 /// Accepting fails when the process has too many files open; some will be closed.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -46,19 +50,41 @@ pub(super) async fn keep(core: Arc<Core>, id: PublicKey, mut address: watch::Rec
             .with_jitter()
             .without_max_times();
         for wait in waits.build() {
+            let began = Instant::now();
             if core.peers.peer_by_node_id(&id).is_none() {
-                let at = address.borrow_and_update().clone();
-                match dial(&at).await {
-                    Ok(stream) => {
-                        let peers = Arc::clone(&core.peers);
-                        // Returns when the connection ends, whichever side ended it.
-                        lightning_net_tokio::setup_outbound(peers, id, stream).await;
-                        break;
-                    }
-                    Err(error) => tracing::debug!(peer = %id, address = at, %error, "not reached"),
-                }
+                connect(&core, id, &mut address).await;
+            }
+            if began.elapsed() > STEADY {
+                break;
             }
             let _ = tokio::time::timeout(wait, address.changed()).await;
+        }
+    }
+}
+
+/// Dials, and returns when the connection has ended, whichever side ended it, or when there is none
+/// and the peer is somewhere else by now.
+async fn connect(core: &Core, id: PublicKey, address: &mut watch::Receiver<String>) {
+    let at = address.borrow_and_update().clone();
+    let stream = match dial(&at).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(peer = %id, address = at, %error, "not reached");
+            return;
+        }
+    };
+    let connection = lightning_net_tokio::setup_outbound(Arc::clone(&core.peers), id, stream);
+    let mut connection = pin!(connection);
+    loop {
+        tokio::select! {
+            () = &mut connection => return,
+            Ok(()) = address.changed() => {
+                if core.peers.peer_by_node_id(&id).is_none() {
+                    // Whoever took the call, it is not the peer.
+                    address.mark_changed();
+                    return;
+                }
+            }
         }
     }
 }

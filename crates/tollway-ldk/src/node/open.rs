@@ -87,7 +87,7 @@ pub(super) async fn open(config: &Config) -> Result<Opened, OpenNodeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let keys = KeysManager::new(&seed, now.as_secs(), now.subsec_nanos(), true);
     let wallet = Arc::new(Wallet::open(&seed, network, Arc::clone(&store))?);
-    let (broadcaster, unsent) = Broadcaster::new();
+    let (broadcaster, unsent) = Broadcaster::new(&wallet);
     let ground = Ground {
         chain: Arc::clone(&config.chain),
         queue: Arc::new(Queue::default()),
@@ -125,11 +125,9 @@ impl Ground {
         let sweeper = Arc::new(self.sweeper(tip)?);
         self.wallet.start_at(tip)?;
         let at = self.catch_all_up(&mut read, &manager, &sweeper).await?;
-        for Read { monitor, .. } in read {
-            let loaded = monitors.load_existing_monitor(monitor.0.channel_id(), monitor.0);
-            if loaded != Ok(ChannelMonitorUpdateStatus::Completed) {
-                return Err(OpenNodeError::Damaged { what: "a channel's monitor" });
-            }
+        self.broadcaster.send_again(self.wallet.waiting());
+        for Read { monitor: (monitor, ..), .. } in read {
+            load(&monitors, monitor)?;
         }
         let peers = self.peers(&manager, &monitors, graph);
         let id = self.node_id()?;
@@ -332,6 +330,23 @@ fn seed(store: &Store) -> Result<[u8; 32], OpenNodeError> {
             Ok(seed)
         }
     }
+}
+
+/// Watches a channel again.
+fn load(monitors: &Monitors, monitor: ChannelMonitor<InMemorySigner>) -> Result<(), OpenNodeError> {
+    let damaged = OpenNodeError::Damaged { what: "a channel's monitor" };
+    let (channel, update) = (monitor.channel_id(), monitor.get_latest_update_id());
+    match monitors.load_existing_monitor(channel, monitor) {
+        Ok(ChannelMonitorUpdateStatus::Completed) => {}
+        _ => return Err(damaged),
+    }
+    // A manager that was written in the same moment as a new monitor waits for that monitor, and
+    // `lightning` 0.2 resumes a channel by itself only when it waits for an update of one. Without
+    // this word, such a channel would never become ready.
+    if update == 0 {
+        monitors.channel_monitor_updated(channel, update).map_err(|_| damaged)?;
+    }
+    Ok(())
 }
 
 /// A folder belongs to one network for ever.

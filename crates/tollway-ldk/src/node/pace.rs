@@ -1,4 +1,4 @@
-//! When LDK's slow clock ticks.
+//! When LDK's slow clocks tick.
 //!
 //! LDK remembers a finished payment for eight ticks, and all it remembers is in the manager that
 //! every commit writes. On a clock alone a busy node would drag tens of thousands of finished
@@ -10,8 +10,8 @@
 //! only taken while nothing waits that had waited at the tick before.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use lightning::ln::channel_state::ChannelDetails;
@@ -34,16 +34,18 @@ pub(crate) struct Pace {
     last: Mutex<Last>,
 }
 
-/// How things were at the last tick.
+/// The last ticks, and how things were at the manager's.
 #[derive(Debug)]
 struct Last {
-    at: Instant,
+    of_the_rest: Instant,
+    of_the_manager: Instant,
     htlcs: HashSet<Htlc>,
 }
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        let last = Last { at: Instant::now(), htlcs: HashSet::new() };
+        let now = Instant::now();
+        let last = Last { of_the_rest: now, of_the_manager: now, htlcs: HashSet::new() };
         Self { finished: AtomicU32::new(0), last: Mutex::new(last) }
     }
 
@@ -52,10 +54,24 @@ impl Pace {
         self.finished.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether it is time for a tick. Ask again when something has happened or [`TICK`] has passed.
-    pub(crate) fn is_due(&self, channels: impl FnOnce() -> Vec<ChannelDetails>) -> bool {
-        let mut last = self.last.lock().expect("no panic while held");
-        let since = last.at.elapsed();
+    /// Whether it is time for a tick of everything but the manager.
+    pub(crate) fn is_time(&self) -> bool {
+        let mut last = self.last();
+        let is_time = last.of_the_rest.elapsed() >= TICK;
+        if is_time {
+            last.of_the_rest = Instant::now();
+        }
+        is_time
+    }
+
+    /// Whether it is time for a tick of the manager. Ask again when something has happened or
+    /// [`TICK`] has passed.
+    pub(crate) fn is_time_for_manager(
+        &self,
+        channels: impl FnOnce() -> Vec<ChannelDetails>,
+    ) -> bool {
+        let mut last = self.last();
+        let since = last.of_the_manager.elapsed();
         let busy = self.finished.load(Ordering::Relaxed) >= PAYMENTS;
         if since < CLOSEST || (since < TICK && !busy) {
             return false;
@@ -66,9 +82,13 @@ impl Pace {
         if since < TICK && !(settled && last.htlcs.is_disjoint(&htlcs)) {
             return false;
         }
-        *last = Last { at: Instant::now(), htlcs };
+        (last.of_the_manager, last.htlcs) = (Instant::now(), htlcs);
         self.finished.store(0, Ordering::Relaxed);
         true
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().expect("no panic while held")
     }
 }
 

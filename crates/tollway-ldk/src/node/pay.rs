@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::core::Core;
-use super::waits::{End, Order};
+use super::waits::{End, Order, Stage};
 use super::{DRIVER, EmbeddedNode};
 use crate::payments::{Sent, Standing};
 
@@ -24,6 +24,12 @@ use crate::payments::{Sent, Standing};
 const RECONNECT: Duration = Duration::from_secs(15);
 /// The longest it takes to see that a channel has become usable: LDK does not tell.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a payment that came back waits before it is sent again; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// So often it is twice as long, and then it stays so.
+const LONGEST_PAUSE_AFTER: u32 = 8;
+/// How long the end of a payment that was not sent may take to be on the disk.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// The longest time in which LDK may try other paths.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
@@ -40,18 +46,15 @@ impl Payer for EmbeddedNode {
             Begun::UnderWay(end) => end,
         };
         let unknown = |kind| PayError::Unknown { hash, source: NodeError::new(DRIVER, kind) };
-        let end = match tokio::time::timeout(order.patience, &mut end).await {
-            Ok(end) => end,
-            Err(_) if core.waits.is_handed_over(hash) => {
-                return Err(unknown(NodeErrorKind::Timeout));
-            }
-            // Nothing was sent, and its deadline is this one: its end is being written.
-            Err(_) => end.await,
+        let ended = match tokio::time::timeout(order.patience, &mut end).await {
+            Ok(ended) => Some(ended),
+            Err(_) => core.last_word(hash, &mut end).await,
         };
-        match end {
-            Ok(End::Paid(paid)) => Ok(paid),
-            Ok(End::NotPaid(why)) => Err(PayError::NotPaid { why, source: None }),
-            Ok(End::Stopped) | Err(_) => Err(unknown(NodeErrorKind::Storage)),
+        match ended {
+            Some(Ok(End::Paid(paid))) => Ok(paid),
+            Some(Ok(End::NotPaid(why))) => Err(PayError::NotPaid { why, source: None }),
+            Some(Ok(End::Stopped) | Err(_)) => Err(unknown(NodeErrorKind::Storage)),
+            None => Err(unknown(NodeErrorKind::Timeout)),
         }
     }
 
@@ -100,6 +103,7 @@ impl Core {
             invoice: invoice.clone(),
             max_fee: order.max_fee,
             deadline: Instant::now() + order.patience,
+            came_back: 0,
         };
         self.payments.note_sent(hash, Sent::Begun { amount: invoice.amount() });
         let end = deciding.begin(hash, Some(order.clone()));
@@ -107,6 +111,28 @@ impl Core {
         // On its own, so that dropping `pay` changes nothing about the payment.
         self.spawn(Arc::clone(self).send(order));
         Ok(Begun::UnderWay(end))
+    }
+
+    /// What can be said when patience has run out. An order that was never sent has that same
+    /// deadline: then its end is being written, and is worth a moment.
+    async fn last_word(
+        &self,
+        hash: PaymentHash,
+        end: &mut oneshot::Receiver<End>,
+    ) -> Option<Result<End, oneshot::error::RecvError>> {
+        let since = Instant::now();
+        while since.elapsed() < LAST_WORD {
+            match self.waits.stage(hash) {
+                Some(Stage::Sent) => break,
+                // The order of somebody with more patience.
+                Some(Stage::Waiting { until }) if until > since => break,
+                Some(Stage::Waiting { .. } | Stage::Trying) | None => {}
+            }
+            if let Ok(ended) = tokio::time::timeout(LOOK_AGAIN, &mut *end).await {
+                return Some(ended);
+            }
+        }
+        None
     }
 
     /// Hands one payment to LDK, when there is room and a way.
@@ -118,13 +144,20 @@ impl Core {
         let reconnected_by = order.deadline.min(Instant::now() + RECONNECT);
         while self.check().is_ok() {
             let changed = self.changed.notified();
+            // Asked before as well as after: what was in the way may be gone by then, and then the
+            // next attempt succeeds.
+            let (in_flight, reconnecting) = (self.waits.in_flight() > 0, self.is_reconnecting());
             let why = match self.hand_over(&order) {
                 Ok(()) => return,
                 Err(why) => why,
             };
             let no_way_yet = match why {
-                Why::NoRoute | Why::Balance if self.waits.in_flight() > 0 => order.deadline,
-                Why::NoRoute | Why::Balance if self.is_reconnecting() => reconnected_by,
+                Why::NoRoute | Why::Balance if in_flight || self.waits.in_flight() > 0 => {
+                    order.deadline
+                }
+                Why::NoRoute | Why::Balance if reconnecting || self.is_reconnecting() => {
+                    reconnected_by
+                }
                 _ => return self.give_up(hash, why),
             };
             if Instant::now() >= no_way_yet {
@@ -133,6 +166,13 @@ impl Core {
             let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
         }
         self.waits.end(hash, End::Stopped);
+    }
+
+    /// Sends an order that came back, a while later.
+    async fn send_again(self: Arc<Self>, order: Order) {
+        let doublings = order.came_back.min(LONGEST_PAUSE_AFTER);
+        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(doublings)).await;
+        self.send(order).await;
     }
 
     /// One attempt. An error means that nothing was sent.
@@ -144,7 +184,7 @@ impl Core {
         };
         let left = order.deadline.saturating_duration_since(Instant::now());
         let retry = Retry::Timeout(left.min(LONGEST_RETRY));
-        self.waits.hand_over(hash, true);
+        self.waits.reach(hash, Stage::Trying);
         let handed = self.manager.pay_for_bolt11_invoice(
             invoice.bolt11(),
             PaymentId(hash.0),
@@ -153,14 +193,20 @@ impl Core {
             retry,
         );
         let failure = match handed {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                self.waits.reach(hash, Stage::Sent);
+                return Ok(());
+            }
             Err(Bolt11PaymentError::SendingFailed(failure)) => failure,
             // We name no amount: the invoice has one.
             Err(Bolt11PaymentError::InvalidAmount) => RetryableSendFailure::RouteNotFound,
         };
         let why = match failure {
             // LDK has it already, from before a restart: its end will come.
-            RetryableSendFailure::DuplicatePayment => return Ok(()),
+            RetryableSendFailure::DuplicatePayment => {
+                self.waits.reach(hash, Stage::Sent);
+                return Ok(());
+            }
             RetryableSendFailure::PaymentExpired => Why::Expired,
             RetryableSendFailure::OnionPacketSizeExceeded => Why::Refused,
             RetryableSendFailure::RouteNotFound if self.outbound() < invoice.amount() => {
@@ -168,7 +214,7 @@ impl Core {
             }
             RetryableSendFailure::RouteNotFound => Why::NoRoute,
         };
-        self.waits.hand_over(hash, false);
+        self.waits.reach(hash, Stage::Waiting { until: order.deadline });
         Err(why)
     }
 
@@ -188,16 +234,15 @@ impl Core {
         reason: Option<PaymentFailureReason>,
     ) {
         let why = why(reason);
-        let order = self.waits.order(hash);
-        self.waits.hand_over(hash, false);
-        if let (Why::NoRoute, Some(order)) = (why, &order) {
-            let in_the_way = self.waits.in_flight() > 0 || self.is_reconnecting();
-            if in_the_way && Instant::now() < order.deadline {
-                self.spawn(Arc::clone(self).send(order.clone()));
-                return;
-            }
+        let Some(order) = self.waits.came_back(hash) else { return self.give_up(hash, why) };
+        // What was in the way the first time may be gone by now.
+        let in_the_way =
+            order.came_back == 1 || self.waits.in_flight() > 0 || self.is_reconnecting();
+        if why == Why::NoRoute && in_the_way && Instant::now() < order.deadline {
+            self.spawn(Arc::clone(self).send_again(order));
+        } else {
+            self.give_up(hash, why);
         }
-        self.give_up(hash, why);
     }
 
     /// Whether a channel of ours only waits for its peer.

@@ -28,6 +28,22 @@ pub(crate) struct Order {
     pub(crate) max_fee: Msat,
     /// When to stop trying to send.
     pub(crate) deadline: Instant,
+    /// How often all of it came back.
+    pub(crate) came_back: u32,
+}
+
+/// How far a payment under way has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// LDK has none of it, and will not get it after this moment.
+    Waiting {
+        /// The order's own.
+        until: Instant,
+    },
+    /// LDK is being asked to send it, and may refuse.
+    Trying,
+    /// LDK has it.
+    Sent,
 }
 
 #[derive(Debug)]
@@ -41,8 +57,7 @@ pub(crate) struct Waits {
 struct Active {
     /// `None` for one that an earlier process began.
     order: Option<Order>,
-    /// Whether LDK may have sent something for it.
-    handed_over: bool,
+    stage: Stage,
     waiters: Vec<oneshot::Sender<End>>,
     /// Given back when the payment ends.
     slot: Option<OwnedSemaphorePermit>,
@@ -64,8 +79,12 @@ impl Waits {
         Deciding(self.active())
     }
 
-    /// Waits for a slot until the order's deadline. `false` when there was none in time.
+    /// Waits for a slot until the order's deadline, unless the payment has one. `false` when there
+    /// was none in time.
     pub(crate) async fn slot(&self, hash: PaymentHash, deadline: Instant) -> bool {
+        if self.active().get(&hash).is_some_and(|active| active.slot.is_some()) {
+            return true;
+        }
         let slot = Arc::clone(&self.slots).acquire_owned();
         let Ok(Ok(slot)) = tokio::time::timeout_at(deadline, slot).await else { return false };
         if let Some(active) = self.active().get_mut(&hash) {
@@ -74,26 +93,34 @@ impl Waits {
         true
     }
 
-    /// From here on LDK may send something for it; or, with `false`, it has said that it did not.
-    pub(crate) fn hand_over(&self, hash: PaymentHash, handed_over: bool) {
-        if let Some(active) = self.active().get_mut(&hash) {
-            active.handed_over = handed_over;
+    /// Notes how far it has come. What was sent a moment ago may have come back already: then it
+    /// stays that way.
+    pub(crate) fn reach(&self, hash: PaymentHash, stage: Stage) {
+        if let Some(active) = self.active().get_mut(&hash)
+            && (stage != Stage::Sent || active.stage == Stage::Trying)
+        {
+            active.stage = stage;
         }
     }
 
-    /// Whether LDK may have sent something for it.
-    pub(crate) fn is_handed_over(&self, hash: PaymentHash) -> bool {
-        self.active().get(&hash).is_some_and(|active| active.handed_over)
+    /// How far it has come; `None` when it is not under way.
+    pub(crate) fn stage(&self, hash: PaymentHash) -> Option<Stage> {
+        self.active().get(&hash).map(|active| active.stage)
     }
 
-    /// The order behind a payment that this process began.
-    pub(crate) fn order(&self, hash: PaymentHash) -> Option<Order> {
-        self.active().get(&hash).and_then(|active| active.order.clone())
+    /// All of a payment came back. Gives the order behind it, if this process began it.
+    pub(crate) fn came_back(&self, hash: PaymentHash) -> Option<Order> {
+        let mut active = self.active();
+        let active = active.get_mut(&hash)?;
+        let order = active.order.as_mut()?;
+        order.came_back += 1;
+        active.stage = Stage::Waiting { until: order.deadline };
+        Some(order.clone())
     }
 
     /// How many payments LDK holds.
     pub(crate) fn in_flight(&self) -> usize {
-        self.active().values().filter(|active| active.handed_over).count()
+        self.active().values().filter(|active| active.stage == Stage::Sent).count()
     }
 
     /// It has ended, and the disk says so.
@@ -129,8 +156,11 @@ impl Deciding<'_> {
         order: Option<Order>,
     ) -> oneshot::Receiver<End> {
         let (sender, receiver) = oneshot::channel();
-        let handed_over = order.is_none();
-        let active = Active { order, handed_over, waiters: vec![sender], slot: None };
+        let stage = match &order {
+            Some(order) => Stage::Waiting { until: order.deadline },
+            None => Stage::Sent,
+        };
+        let active = Active { order, stage, waiters: vec![sender], slot: None };
         self.0.insert(hash, active);
         receiver
     }

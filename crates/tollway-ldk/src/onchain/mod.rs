@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bdk_wallet::bitcoin::bip32::Xpriv;
-use bdk_wallet::chain::Merge;
+use bdk_wallet::chain::{BlockId, Merge};
+use bdk_wallet::coin_selection::LargestFirstCoinSelection;
 use bdk_wallet::template::Bip84;
 use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, Wallet as Bdk};
 use bitcoin::hashes::Hash;
 use bitcoin::{
-    Address, Amount, Block, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction, WPubkeyHash,
+    Address, Amount, Block, BlockHash, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction,
+    Txid, WPubkeyHash,
 };
 use l402::Sat;
 use lightning::chain::{BestBlock, Listen};
@@ -129,13 +131,30 @@ impl Wallet {
     /// Starts a new wallet at a block: nothing before it can be ours.
     pub(crate) fn start_at(&self, block: BestBlock) -> Result<(), WalletError> {
         let mut kept = self.lock();
-        let tip = kept.bdk.latest_checkpoint();
-        if tip.height() == 0 && block.height > 0 {
-            let id = bdk_wallet::chain::BlockId { height: block.height, hash: block.block_hash };
-            let chain = Some(tip.insert(id));
-            let update = bdk_wallet::Update { chain, ..Default::default() };
-            kept.bdk.apply_update(update).map_err(|e| WalletError::Damaged(e.to_string()))?;
-            self.keep(&mut kept)?;
+        if kept.bdk.latest_checkpoint().height() == 0 && block.height > 0 {
+            self.insert(&mut kept, block)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a block known to be in the best chain.
+    fn insert(&self, kept: &mut Kept, block: BestBlock) -> Result<(), WalletError> {
+        let id = BlockId { height: block.height, hash: block.block_hash };
+        let chain = Some(kept.bdk.latest_checkpoint().insert(id));
+        let update = bdk_wallet::Update { chain, ..Default::default() };
+        kept.bdk.apply_update(update).map_err(|e| WalletError::Damaged(e.to_string()))?;
+        Ok(self.keep(kept)?)
+    }
+
+    /// Prepares for the block after `fork` to take the place of what is known above it. For that bdk
+    /// must know the fork, and a block of the same height to replace. Below the height at which the
+    /// wallet began it knows neither; then one that no block is like stands for the latter.
+    fn leave_branch(&self, fork: BestBlock) -> Result<(), WalletError> {
+        let mut kept = self.lock();
+        self.insert(&mut kept, fork)?;
+        let next = fork.height + 1;
+        if kept.bdk.latest_checkpoint().get(next).is_none() {
+            self.insert(&mut kept, BestBlock::new(BlockHash::all_zeros(), next))?;
         }
         Ok(())
     }
@@ -157,8 +176,9 @@ impl Wallet {
         }
     }
 
-    /// Builds and signs a transaction that pays `amount` to `script`. It is not sent; what it spends
-    /// is reserved until it is, or until [`Wallet::forget`].
+    /// Builds and signs a transaction that pays `amount` to `script`, from what is in blocks: a channel
+    /// must not hang on a transaction that may never come. It is not sent; what it spends is reserved
+    /// until it is, or until [`Wallet::forget`].
     pub(crate) fn fund(
         &self,
         script: ScriptBuf,
@@ -169,9 +189,11 @@ impl Wallet {
             |why: &dyn fmt::Display| WalletError::Funds { wanted: amount, why: why.to_string() };
         let mut kept = self.lock();
         let reserved = kept.reserved.iter().copied().collect();
-        let mut builder = kept.bdk.build_tx();
+        // The largest coins first, so that as many as possible stay: each channel wants one of its own
+        // to pay for its closing.
+        let mut builder = kept.bdk.build_tx().coin_selection(LargestFirstCoinSelection);
         builder.add_recipient(script, Amount::from_sat(amount.sat())).fee_rate(feerate);
-        builder.unspendable(reserved);
+        builder.unspendable(reserved).exclude_unconfirmed();
         let mut psbt = builder.finish().map_err(|e| short(&e))?;
         kept.bdk.sign(&mut psbt, SignOptions::default()).map_err(|e| short(&e))?;
         let transaction = psbt.extract_tx().map_err(|e| short(&e))?;
@@ -188,7 +210,17 @@ impl Wallet {
         }
     }
 
-    /// A transaction was sent, and the chain has taken it.
+    /// Whether all that a transaction spends is the wallet's.
+    pub(crate) fn pays(&self, transaction: &Transaction) -> bool {
+        let kept = self.lock();
+        transaction.input.iter().all(|input| {
+            let spent = kept.bdk.tx_graph().get_txout(input.previous_output);
+            spent.is_some_and(|spent| kept.bdk.is_mine(spent.script_pubkey.clone()))
+        })
+    }
+
+    /// A transaction leaves, or has left. If it concerns the wallet, it is remembered until a block or
+    /// another transaction takes its place.
     pub(crate) fn sent(&self, transaction: &Transaction) -> Result<(), WalletError> {
         let mut kept = self.lock();
         kept.bdk.apply_unconfirmed_txs([(Arc::new(transaction.clone()), unix_now())]);
@@ -196,6 +228,31 @@ impl Wallet {
         drop(kept);
         self.forget(transaction);
         Ok(())
+    }
+
+    /// Transactions were refused by the chain: what they would have spent is there.
+    pub(crate) fn not_sent(&self, transactions: &[Txid]) -> Result<(), WalletError> {
+        let mut kept = self.lock();
+        kept.bdk.apply_evicted_txs(transactions.iter().map(|txid| (*txid, unix_now())));
+        Ok(self.keep(&mut kept)?)
+    }
+
+    /// What was sent and is in no block yet, parents before children.
+    pub(crate) fn waiting(&self) -> Vec<Transaction> {
+        let kept = self.lock();
+        let unconfirmed = kept.bdk.transactions().filter(|tx| tx.chain_position.is_unconfirmed());
+        let mut left: Vec<_> = unconfirmed.map(|tx| tx.tx_node.tx.as_ref().clone()).collect();
+        let mut sorted = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let txids: HashSet<_> = left.iter().map(Transaction::compute_txid).collect();
+            let is_child = |tx: &Transaction| {
+                tx.input.iter().any(|input| txids.contains(&input.previous_output.txid))
+            };
+            let (children, parents) = left.into_iter().partition(is_child);
+            left = children;
+            sorted.extend::<Vec<_>>(parents);
+        }
+        sorted
     }
 
     fn change_script(&self) -> Result<ScriptBuf, WalletError> {
@@ -256,8 +313,11 @@ impl Listen for Wallet {
         }
     }
 
-    /// Nothing to do: the next block that connects replaces the branch.
-    fn blocks_disconnected(&self, _fork_point: BestBlock) {}
+    fn blocks_disconnected(&self, fork_point: BestBlock) {
+        if let Err(error) = self.leave_branch(fork_point) {
+            tracing::error!(%error, "the on-chain wallet cannot leave a branch of the chain");
+        }
+    }
 }
 
 impl WalletSourceSync for Wallet {

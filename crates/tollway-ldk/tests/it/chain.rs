@@ -368,7 +368,7 @@ fn a_chain_comes_back_from_its_file() {
     let chain = Simulated::open(&file).unwrap();
     assert_eq!(chain.best(), best);
     assert_eq!(best.height, 106);
-    assert_eq!(chain.mempool(), [waiting.clone()]);
+    assert_eq!(chain.mempool(), std::slice::from_ref(&waiting));
     assert_eq!(chain.transaction(mined.compute_txid()), Some((mined, Some(106))));
     chain.mine(1).unwrap();
     assert_eq!(chain.transaction(waiting.compute_txid()).unwrap().1, Some(107));
@@ -424,7 +424,7 @@ async fn broadcasting_takes_packages_and_what_is_known() {
     let owner = Owner::new(1);
     let parent = owner.spend(&owner.coin(&chain), 10);
     let child = owner.spend(&Coin::of(&parent), 1000);
-    let refused = chain.broadcast(&[parent.clone()]).await.unwrap_err();
+    let refused = chain.broadcast(std::slice::from_ref(&parent)).await.unwrap_err();
     assert!(matches!(refused, ChainError::Refused { txid, .. } if txid == parent.compute_txid()));
     let package = [parent, child];
     chain.broadcast(&package).await.unwrap();

@@ -3,6 +3,13 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests are read, not called")]
 
 mod chain;
+mod close;
+mod contract;
 mod kill;
+mod line;
 mod pay;
+mod reorg;
+mod restart;
+mod route;
 mod rpc;
+mod source;

@@ -1,32 +1,178 @@
-//! Real payments over real channels, on a private network in this process.
+//! Paying and being paid by a direct channel, and what is refused.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use l402::{Invoicer, Msat, Outcome, PayOrder, Payer};
-use tollway_ldk::{Devnet, DevnetConfig};
+use l402::{Invoicer, Msat, Outcome, PayError, PayOrder, Payer, Why};
+use tokio::task::JoinSet;
 
-fn order(invoice: &l402::Invoice) -> PayOrder<'_> {
-    PayOrder { invoice, max_fee: Msat::from_msat(10_000), patience: Duration::from_secs(30) }
+use crate::line::{Line, MAX_FEE, PATIENCE, ended, invoice, pay, settled, until};
+
+fn refused(ended: Result<l402::Paid, PayError>) -> Why {
+    match ended {
+        Err(PayError::NotPaid { why, .. }) => why,
+        other => panic!("not paid was expected, not {other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_reaches_the_other_node() {
-    let started = Instant::now();
-    let devnet = Devnet::start(DevnetConfig::default()).await.unwrap();
-    eprintln!("up {:?}", started.elapsed());
-    let [alice, bob] = devnet.nodes() else { panic!("two nodes") };
+async fn money_goes_and_the_proof_comes() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let before = (line.channel(0).outbound, line.channel(1).outbound);
+    let tea = invoice(bob, 10_000).await;
+    assert!(!bob.is_settled(tea.payment_hash()).await.unwrap());
+    let paid = pay(alice, &tea).await.unwrap();
+    assert!(paid.preimage.opens(tea.payment_hash()));
+    assert_eq!(paid.fee, Msat::ZERO);
+    settled(bob, &tea).await;
+    assert_eq!(bob.received().unwrap(), (1, Msat::from_msat(10_000)));
+    until(async || {
+        line.channel(0).outbound.msat() + 10_000 == before.0.msat()
+            && line.channel(1).outbound.msat() == before.1.msat() + 10_000
+    })
+    .await;
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_invoice_paid_by_many_tasks_is_paid_once() {
+    let line = Line::start(2).await;
+    let tea = invoice(line.node(1), 10_000).await;
+    let mut tasks = JoinSet::new();
     for _ in 0..20 {
-        let started = Instant::now();
-        let invoice = bob
-            .node
-            .invoice(Msat::from_msat(10_000), "a test", Duration::from_secs(600))
-            .await
-            .unwrap();
-        let paid = alice.node.pay(order(&invoice)).await.unwrap();
-        eprintln!("paid {:?}", started.elapsed());
-        assert!(paid.preimage.opens(invoice.payment_hash()));
-        let outcome = alice.node.outcome(invoice.payment_hash()).await.unwrap();
-        assert_eq!(outcome, Outcome::Paid(paid));
+        let (alice, tea) = (Arc::clone(line.node(0)), tea.clone());
+        tasks.spawn(async move { pay(&alice, &tea).await.unwrap() });
     }
-    devnet.stop().await;
+    let all = tasks.join_all().await;
+    assert!(all.iter().all(|paid| *paid == all[0]));
+    assert_eq!(line.node(1).received().unwrap(), (1, Msat::from_msat(10_000)));
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invoice_paid_before_a_restart_is_not_paid_again() {
+    let mut line = Line::start(2).await;
+    let tea = invoice(line.node(1), 10_000).await;
+    let first = pay(line.node(0), &tea).await.unwrap();
+    line.stop(0).await;
+    line.reopen(0).await;
+    let second = pay(line.node(0), &tea).await.unwrap();
+    assert_eq!(first, second);
+    assert_eq!(line.node(0).outcome(tea.payment_hash()).await.unwrap(), Outcome::Paid(first));
+    assert_eq!(line.node(1).received().unwrap(), (1, Msat::from_msat(10_000)));
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_in_flight_all_arrive() {
+    let line = Line::start(2).await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..200 {
+        let (alice, bob) = (Arc::clone(line.node(0)), Arc::clone(line.node(1)));
+        tasks.spawn(async move {
+            let tea = invoice(&bob, 10_000).await;
+            let paid = pay(&alice, &tea).await.unwrap();
+            assert!(paid.preimage.opens(tea.payment_hash()));
+        });
+    }
+    tasks.join_all().await;
+    until(async || line.node(1).received().unwrap() == (200, Msat::from_msat(2_000_000))).await;
+    line.end().await;
+}
+
+/// More money than the channel may have under way at once: the rest waits its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_that_do_not_fit_at_once_go_one_after_the_other() {
+    let line = Line::start(2).await;
+    let mut tasks = JoinSet::new();
+    let third = line.channel(0).outbound.msat() / 3;
+    // Back and forth: what bob sends is what alice has sent him.
+    for (from, to) in [(0, 1), (0, 1), (1, 0), (1, 0), (0, 1), (1, 0), (0, 1), (1, 0)] {
+        let (from, to) = (Arc::clone(line.node(from)), Arc::clone(line.node(to)));
+        tasks.spawn(async move {
+            let lot = invoice(&to, third).await;
+            pay(&from, &lot).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_future_changes_nothing_about_the_payment() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let tea = invoice(bob, 10_000).await;
+    let order = PayOrder { invoice: &tea, max_fee: MAX_FEE, patience: PATIENCE };
+    // Polled once: the order is taken.
+    tokio::select! {
+        biased;
+        _ = alice.pay(order) => panic!("a payment takes longer than this"),
+        () = std::future::ready(()) => {}
+    }
+    assert!(matches!(ended(alice, &tea).await, Outcome::Paid(_)));
+    settled(bob, &tea).await;
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_paid_is_refused_by_its_reason() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let expired = bob.invoice(MAX_FEE, "", Duration::ZERO).await.unwrap();
+    assert_eq!(refused(pay(alice, &expired).await), Why::Expired);
+    let fortune = invoice(bob, 10_000_000_000).await;
+    assert_eq!(refused(pay(alice, &fortune).await), Why::Balance);
+    let own = invoice(alice, 10_000).await;
+    assert_eq!(refused(pay(alice, &own).await), Why::NoRoute);
+    for unpaid in [&expired, &fortune, &own] {
+        assert_eq!(alice.outcome(unpaid.payment_hash()).await.unwrap(), Outcome::NotPaid);
+    }
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_stays_away_is_no_route_and_one_that_comes_back_is_paid() {
+    let mut line = Line::start(2).await;
+    let tea = invoice(line.node(1), 10_000).await;
+    line.stop(1).await;
+    let alice = Arc::clone(line.node(0));
+    until(async || !alice.channels()[0].usable).await;
+    let patience = Duration::from_millis(100);
+    let order = PayOrder { invoice: &tea, max_fee: MAX_FEE, patience };
+    assert_eq!(refused(alice.pay(order).await), Why::NoRoute);
+    assert_eq!(alice.outcome(tea.payment_hash()).await.unwrap(), Outcome::NotPaid);
+    let waiting = tokio::spawn({
+        let (alice, tea) = (Arc::clone(&alice), tea.clone());
+        async move { pay(&alice, &tea).await }
+    });
+    until(async || alice.outcome(tea.payment_hash()).await.unwrap() == Outcome::Pending).await;
+    line.reopen(1).await;
+    waiting.await.unwrap().unwrap();
+    settled(line.node(1), &tea).await;
+    drop(alice);
+    line.end().await;
+}
+
+/// Whoever joins an order waits as long as they said, not as long as the order does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_order_keeps_its_own_patience() {
+    let mut line = Line::start(2).await;
+    let tea = invoice(line.node(1), 10_000).await;
+    line.stop(1).await;
+    let alice = Arc::clone(line.node(0));
+    until(async || !alice.channels()[0].usable).await;
+    let patient = tokio::spawn({
+        let (alice, tea) = (Arc::clone(&alice), tea.clone());
+        async move { pay(&alice, &tea).await }
+    });
+    until(async || alice.outcome(tea.payment_hash()).await.unwrap() == Outcome::Pending).await;
+    let order = PayOrder { invoice: &tea, max_fee: MAX_FEE, patience: Duration::from_millis(50) };
+    let impatient = tokio::time::timeout(Duration::from_secs(5), alice.pay(order)).await.unwrap();
+    assert!(matches!(impatient, Err(PayError::Unknown { .. })), "{impatient:?}");
+    line.reopen(1).await;
+    patient.await.unwrap().unwrap();
+    drop(alice);
+    line.end().await;
 }

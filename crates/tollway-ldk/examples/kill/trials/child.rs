@@ -108,7 +108,7 @@ async fn answer(node: &EmbeddedNode, ask: Ask) -> Result<Answer, Failure> {
 fn state(node: &EmbeddedNode) -> Result<State, Failure> {
     let channels = node.channels().into_iter().map(|channel| ChannelState {
         id: channel.id,
-        usable: channel.usable,
+        usable: channel.usable && channel.introduced,
         outbound_msat: channel.outbound.msat(),
     });
     let (count, amount) = node.received()?;
