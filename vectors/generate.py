@@ -9,10 +9,12 @@ import json
 import pathlib
 import sys
 
-from cases import asks, caveats, challenges, credentials, identifiers, invoices
+from cases import asks, caveats, challenges, charges, credentials, identifiers, invoices
 from cases import keys, macaroons, narrowing
 
-FILES = [asks, caveats, challenges, credentials, identifiers, invoices, keys, macaroons, narrowing]
+FILES = [
+    asks, caveats, challenges, charges, credentials, identifiers, invoices, keys, macaroons, narrowing
+]
 
 
 def render(module):

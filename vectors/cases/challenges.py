@@ -120,7 +120,7 @@ def lists():
         taken(
             "other schemes on other lines",
             "They are passed over.",
-            ["Bearer", 'Payment id="x", method="lightning"', second],
+            ["Bearer", 'Digest realm="x", nonce="y"', second],
         ),
         one("no challenge of ours", "Nothing can be paid.", 'Basic realm="x"', []),
         one("no challenge at all", "A 402 may say nothing.", [], []),

@@ -285,9 +285,9 @@ fn ours(line: &[u8]) -> Result<Vec<&str>, Malformed> {
 fn after_scheme(text: &str) -> Option<&str> {
     // Compares with the names rather than looking for the end of the word, which may be far off:
     // this is asked at every comma of the line.
-    crate::scheme::SCHEMES.iter().find_map(|scheme| {
-        let (word, rest) = text.split_at_checked(scheme.name().len())?;
-        let is_scheme = word.eq_ignore_ascii_case(scheme.name()) && rest.starts_with([' ', '\t']);
+    crate::scheme::TOKEN_SCHEMES.iter().find_map(|name| {
+        let (word, rest) = text.split_at_checked(name.len())?;
+        let is_scheme = word.eq_ignore_ascii_case(name) && rest.starts_with([' ', '\t']);
         is_scheme.then(|| rest.trim_start_matches([' ', '\t']))
     })
 }

@@ -168,7 +168,9 @@ impl Terms {
         }
         // A payment that starts just before the expiry ends after it.
         let margin = self.patience.min(invoice.expiry() / 2).min(Duration::from_secs(30));
-        if !invoice.is_live(now, margin) {
+        let ends =
+            challenge.expires.is_some_and(|end| now.checked_add(margin).is_none_or(|at| at >= end));
+        if ends || !invoice.is_live(now, margin) {
             return Err(NotTaken::Expired);
         }
         if invoice.amount() > self.max_cost {

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::hash::PaymentHash;
 use crate::identifier::{Identifier, TokenId};
 use crate::macaroon::{Macaroon, hmac};
+use crate::scheme::ChargeKeys;
 use crate::secret::Secret;
 
 /// The key one token is signed with.
@@ -82,6 +83,15 @@ impl Keyring {
         let mut macaroon = Macaroon::mint(&self.current.root_key(&identifier), &identifier);
         caveats.into_iter().for_each(|caveat| macaroon.attenuate(caveat.as_ref()));
         macaroon
+    }
+
+    /// The keys that one-time challenges are bound with: derived from the master keys, and no use for
+    /// anything else.
+    pub fn charge_keys(&self) -> ChargeKeys {
+        let derive = |master: &MasterKey| {
+            Secret::new(hmac(master.key.expose(), b"tollway charge v1").to_vec())
+        };
+        ChargeKeys::new(derive(&self.current), self.previous.iter().map(derive).collect())
     }
 
     /// The root key of one of our tokens, or `None` when no key we hold minted it.

@@ -4,12 +4,11 @@
 
 use http::HeaderValue;
 
-use super::{Challenge, Refused, Scheme};
+use super::{Asked, Challenge, Refused, Scheme};
 use crate::auth_params::RawChallenge;
 use crate::encoding::from_base64;
 use crate::hash::Preimage;
 use crate::invoice::Invoice;
-use crate::macaroon::Macaroon;
 use crate::token::Token;
 
 /// The scheme under one of its two names.
@@ -53,13 +52,14 @@ impl Scheme for L402Family {
         value
     }
 
-    fn ask(&self, macaroon: &Macaroon, invoice: &Invoice) -> HeaderValue {
+    fn ask(&self, asked: &Asked<'_>) -> Option<HeaderValue> {
+        let (macaroon, invoice) = asked.token?;
         let (name, token, invoice) = (self.name, macaroon.to_base64(), invoice.as_str());
         let mut text = format!(r#"{name} macaroon="{token}", invoice="{invoice}""#);
         if name == "L402" {
             text.push_str(&format!(r#", version="0", token="{token}""#));
         }
-        HeaderValue::try_from(text).expect("base64 and bech32 are printable ASCII")
+        Some(HeaderValue::try_from(text).expect("base64 and bech32 are printable ASCII"))
     }
 }
 

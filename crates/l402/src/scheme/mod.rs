@@ -1,8 +1,10 @@
 //! Ways of asking for money over HTTP, and of proving that it was paid: one file each, one table.
 
 mod l402;
+mod payment;
 
 use std::fmt;
+use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
@@ -12,6 +14,11 @@ use crate::hash::{PaymentHash, Preimage};
 use crate::invoice::{Invoice, InvoiceError};
 use crate::macaroon::Macaroon;
 use crate::token::{Binding, Token, TokenError};
+
+pub use payment::{
+    Charge, ChargeCredential, ChargeDenied, ChargeKeys, ChargeMalformed, Charged, Field, Offer,
+    receipt,
+};
 
 /// One way of asking for money. Adding one means one file and one line in [`SCHEMES`].
 pub trait Scheme: fmt::Debug + Send + Sync {
@@ -23,13 +30,13 @@ pub trait Scheme: fmt::Debug + Send + Sync {
     fn challenge(&self, raw: &RawChallenge) -> Result<Challenge, Refused>;
     /// Client: the `Authorization` value that proves the payment.
     fn authorization(&self, token: &Token, preimage: &Preimage) -> HeaderValue;
-    /// Server: the `WWW-Authenticate` value that asks for it.
-    fn ask(&self, macaroon: &Macaroon, invoice: &Invoice) -> HeaderValue;
+    /// Server: the `WWW-Authenticate` value that asks for it, when this scheme is among what is asked.
+    fn ask(&self, asked: &Asked<'_>) -> Option<HeaderValue>;
 }
 
 /// Every scheme, in the order in which challenges are emitted. Old clients read the first line
 /// only, so the order is part of the contract.
-pub static SCHEMES: &[&dyn Scheme] = &[&l402::LSAT, &l402::L402];
+pub static SCHEMES: &[&dyn Scheme] = &[&l402::LSAT, &l402::L402, &payment::PAYMENT];
 
 /// The scheme of that name.
 pub fn find(name: &str) -> Option<&'static dyn Scheme> {
@@ -47,6 +54,17 @@ pub struct Challenge {
     pub invoice: Invoice,
     /// Whether the token is known to be for this invoice.
     pub bound: bool,
+    /// When the server stops taking the proof, if it says so.
+    pub expires: Option<SystemTime>,
+}
+
+/// What a server asks for, in as many schemes as it takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// A token and the invoice that pays for it, for the schemes that have tokens.
+    pub token: Option<(&'a Macaroon, &'a Invoice)>,
+    /// A payment that is good for one request.
+    pub charge: Option<&'a Charge>,
 }
 
 /// Why a challenge was not taken for an offer.
@@ -81,6 +99,12 @@ pub enum Refused {
     /// The token's macaroons are for different payments.
     #[error("the token's macaroons are for different payments")]
     Torn,
+    /// A parameter says something that we cannot do, or cannot read.
+    #[error("the challenge's `{0}` is none that we can answer")]
+    NotOurs(&'static str),
+    /// What the challenge says of its invoice is not true of it.
+    #[error("the challenge says something else than its invoice")]
+    Contradicts,
 }
 
 /// Everything a 402 asks for, in schemes we speak.
@@ -125,7 +149,7 @@ impl Challenge {
                 return Err(Refused::Swapped { token: hash, invoice: invoice.payment_hash() });
             }
         };
-        Ok(Self { scheme, token, invoice, bound })
+        Ok(Self { scheme, token, invoice, bound, expires: None })
     }
 
     /// The `Authorization` value that proves its payment.
@@ -134,7 +158,19 @@ impl Challenge {
     }
 }
 
-/// The `WWW-Authenticate` values that ask for a payment, one per scheme, in the order to send them.
-pub fn ask(macaroon: &Macaroon, invoice: &Invoice) -> impl Iterator<Item = HeaderValue> {
-    SCHEMES.iter().map(move |scheme| scheme.ask(macaroon, invoice))
+/// The `WWW-Authenticate` values that ask for a token's payment, one per scheme that has tokens, in
+/// the order to send them.
+pub fn ask<'a>(
+    macaroon: &'a Macaroon,
+    invoice: &'a Invoice,
+) -> impl Iterator<Item = HeaderValue> + use<'a> {
+    ask_for(Asked { token: Some((macaroon, invoice)), charge: None })
 }
+
+/// The `WWW-Authenticate` values for everything that is asked, in the order to send them.
+pub fn ask_for<'a>(asked: Asked<'a>) -> impl Iterator<Item = HeaderValue> + use<'a> {
+    SCHEMES.iter().filter_map(move |scheme| scheme.ask(&asked))
+}
+
+/// The names under which tokens are sold and sent.
+pub(crate) static TOKEN_SCHEMES: &[&str] = &["LSAT", "L402"];

@@ -2,12 +2,14 @@
 //! project and is read where it lies when it is there; the project's own cases are in `vectors/`.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use http::HeaderValue;
 use l402::caveat::Unknown;
+use l402::scheme::{ChargeCredential, ChargeDenied, ChargeKeys, Field, Offer};
 use l402::{
     Challenge, Credential, Duplicate, Identifier, Invoice, Keyring, Macaroon, MasterKey, Offers,
-    PaymentHash, Preimage, RawChallenge, RootKey, Token, scheme,
+    PaymentHash, Preimage, RawChallenge, RootKey, Secret, Token, scheme,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -21,6 +23,9 @@ const CHALLENGE_LISTS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../../shared/vectors/third-party/aperture-mpp-vectors.json"
 );
+
+const CHARGES: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/mpp-lightning-golden.json");
 
 fn golden() -> Option<Value> {
     read(GOLDEN)
@@ -217,4 +222,45 @@ fn a_token_signed_elsewhere_opens_nothing_here() {
         let credential = Credential::read(&bears(text(line))).unwrap().expect("one is there");
         assert!(credential.verify(&ours, &facts(), Unknown::Skip).is_err(), "{line}");
     }
+}
+
+#[test]
+fn a_charge_that_others_ask_for_is_answered_as_they_expect_and_known_again() {
+    let Some(file) = read(CHARGES) else { return };
+    let secret = text(&file["secret_utf8"]).as_bytes();
+    let keys = |secret: &[u8]| ChargeKeys::new(Secret::new(secret.to_vec()), vec![]);
+    let cases = file["charge"].as_object().expect("cases by name");
+    assert!(!cases.is_empty());
+    let mut answered = 0;
+    for (name, case) in cases {
+        let field = match case["challenge"].get("header") {
+            None => Field::Authorization,
+            Some(_) => Field::PaymentAuthorization,
+        };
+        let expected = text(&case["credential"]["authorization"]);
+        if field == Field::Authorization {
+            let offers = Offers::read(&asks([text(&case["www_authenticate"])]));
+            let [challenge] = &offers.challenges[..] else { panic!("{name}: {offers:?}") };
+            let answer = challenge.authorization(&PREIMAGE);
+            assert_eq!(answer.to_str().expect("ASCII"), expected, "{name}");
+            answered += 1;
+        }
+        let mut headers = http::HeaderMap::new();
+        headers.insert(field.name(), expected.parse().expect("a header"));
+        let credential = ChargeCredential::read(&headers, field).expect("readable").expect("there");
+        // The MAC is theirs, and so ours; what it is bound to is another gateway's.
+        let realm = text(&case["challenge"]["realm"]);
+        let offer = Offer { realm, service: "api", route: "GET /", field };
+        let judged = |secret| credential.verify(&keys(secret), &offer, SystemTime::UNIX_EPOCH);
+        assert_eq!(judged(secret).unwrap_err(), ChargeDenied::OtherRequest, "{name}");
+        assert_eq!(judged(&[0; 32]).unwrap_err(), ChargeDenied::Unknown, "{name}");
+        let receipt = &case["receipt"];
+        if let Some(json) = receipt.get("json") {
+            let at = text(&json["timestamp"]).parse::<jiff::Timestamp>().expect("a time");
+            let hash = text(&json["reference"]).parse().expect("a hash");
+            let made = scheme::receipt(text(&json["challengeId"]), hash, at.into());
+            assert_eq!(made.to_str().expect("ASCII"), text(&receipt["header"]), "{name}");
+        }
+    }
+    assert!(answered > 0);
 }

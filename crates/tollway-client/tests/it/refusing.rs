@@ -137,7 +137,7 @@ async fn a_token_that_shows_no_payment_is_refused_where_that_is_asked() {
 #[tokio::test]
 async fn a_402_that_asks_in_no_way_we_speak_is_an_error() {
     let (buyer, _) = FakeNetwork::pair();
-    for lines in [vec![], vec!["Payment id=\"x\"".to_owned()], vec!["Basic realm=\"x\"".to_owned()]]
+    for lines in [vec![], vec!["Digest id=\"x\"".to_owned()], vec!["Basic realm=\"x\"".to_owned()]]
     {
         let rules = Rules { offer: Offer::Lines(lines), ..Rules::default() };
         let error = refused(&buyer, rules, terms()).await;

@@ -303,7 +303,10 @@ impl Shared {
         let token = self.keyring.mint(hash, nonce, &rules.caveats);
         let offer = match &rules.offer {
             Offer::Invoice(other) => scheme::ask(&token, other).collect(),
-            Offer::Honest(Some(name)) => vec![scheme::find(name).unwrap().ask(&token, &invoice)],
+            Offer::Honest(Some(name)) => {
+                let asked = scheme::Asked { token: Some((&token, &invoice)), charge: None };
+                scheme::find(name).unwrap().ask(&asked).into_iter().collect()
+            }
             Offer::Honest(None) | Offer::Lines(_) | Offer::Repeated => {
                 scheme::ask(&token, &invoice).collect::<Vec<_>>()
             }

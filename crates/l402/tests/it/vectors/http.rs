@@ -49,7 +49,7 @@ pub(super) fn challenge(_: &Value, case: &Case<'_>) {
     assert_eq!(found, *case.expected, "{}: {offers:?}", case.name);
 }
 
-fn refusal(why: &Refused) -> &'static str {
+pub(super) fn refusal(why: &Refused) -> &'static str {
     match why {
         Refused::Missing(_) => "missing",
         Refused::Duplicate(_) => "duplicate",
@@ -58,6 +58,8 @@ fn refusal(why: &Refused) -> &'static str {
         Refused::Invoice(_) => "invoice",
         Refused::Swapped { .. } => "swapped",
         Refused::Torn => "torn",
+        Refused::NotOurs(_) => "not-ours",
+        Refused::Contradicts => "contradicts",
         other => panic!("{other} has no word yet"),
     }
 }

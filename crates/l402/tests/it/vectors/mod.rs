@@ -2,6 +2,7 @@
 //! worked out without it: see `vectors/README.md`.
 
 mod caveats;
+mod charges;
 mod http;
 mod invoices;
 mod tokens;
@@ -22,6 +23,7 @@ const FILES: &[(&str, Put)] = &[
     ("asks.json", http::ask),
     ("caveats.json", caveats::check),
     ("challenges.json", http::challenge),
+    ("charges.json", charges::charge),
     ("credentials.json", http::credential),
     ("identifiers.json", tokens::identifier),
     ("invoices.json", invoices::invoice),
@@ -76,6 +78,7 @@ macro_rules! vectors {
 
 vectors! {
     a_server_asks_in_exactly_these_lines: "asks.json",
+    a_charge_is_asked_and_answered_in_exactly_these_lines: "charges.json",
     a_caveat_allows_what_it_says_and_only_narrows: "caveats.json",
     a_client_reads_every_challenge_and_refuses_every_trap: "challenges.json",
     a_server_reads_and_judges_every_credential: "credentials.json",
