@@ -82,6 +82,8 @@ cat > "$work/gateway.toml" <<TOML
 listen = "127.0.0.1:0"
 node = "ldk:$work/seller?network=regtest&bitcoind=$chain"
 secret = "file:$work/gateway.key"
+unpaid_per_ip = "off"
+unpaid_total = "off"
 [[service]]
 name = "off"
 path = "/off"

@@ -9,6 +9,7 @@ use l402::{Credential, Denied, Facts, Keyring, Malformed, Msat, Verified};
 
 use crate::check::Checked;
 use crate::rule::{Price, Terms};
+use crate::store::Take;
 use crate::tariff::Tariff;
 use crate::till::Till;
 
@@ -46,6 +47,8 @@ pub(crate) struct Conditional {
 pub enum Basis {
     /// A credential was verified.
     Paid(Verified),
+    /// It is one of the few that cost nothing.
+    Freebie,
     /// The path, or the whole service, costs nothing.
     Free,
     /// The service does not ask.
@@ -98,6 +101,7 @@ impl Basis {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Paid(_) => "paid",
+            Self::Freebie => "freebie",
             Self::Free => "free",
             Self::Off => "off",
         }
@@ -144,6 +148,14 @@ pub(crate) fn judge(
     match tariff.strict_settlement || !verified.counters().is_empty() {
         true => Ok(Verdict::Check(Conditional { verified })),
         false => admit(Basis::Paid(verified)),
+    }
+}
+
+/// A permit, when one of the requests that cost nothing was left.
+pub(crate) fn freebie(taken: Take) -> Option<Permit> {
+    match taken {
+        Take::Taken => Some(Permit { basis: Basis::Freebie }),
+        Take::Spent => None,
     }
 }
 

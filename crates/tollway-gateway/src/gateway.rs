@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::books::Books;
 use crate::config::{Config, Patience};
+use crate::limits::{Limits, Unpaid};
 use crate::matching::PathMatch;
 use crate::passage::Passage;
 use crate::pricer::{self, Prices};
@@ -38,6 +39,7 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) routes: Routes<Service>,
+    pub(crate) unpaid: Unpaid,
 }
 
 /// One service, opened.
@@ -47,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) paths: Vec<PathMatch>,
     pub(crate) passage: Passage,
     pub(crate) prices: Prices,
+    pub(crate) limits: Limits,
     pub(crate) upstream: Upstream,
 }
 
@@ -81,7 +84,7 @@ impl Gateway {
         keyring: Keyring,
         environment: Environment,
     ) -> Result<Self, OpenError> {
-        let snapshot = ArcSwap::from_pointee(Snapshot::open(config, environment)?);
+        let snapshot = ArcSwap::from_pointee(Snapshot::open(config, environment, None)?);
         let books = Books::open(config.store.open().await?, config.records).await?;
         let till = Till { keyring, invoicer, books, patience: config.patience.node };
         let patience = config.patience;
@@ -94,7 +97,9 @@ impl Gateway {
     /// # Errors
     /// A file with certificates cannot be used; then nothing has changed.
     pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
-        let snapshot = Arc::new(Snapshot::open(config, self.inner.environment)?);
+        let old = self.snapshot();
+        let snapshot = Snapshot::open(config, self.inner.environment, Some(&old))?;
+        let snapshot = Arc::new(snapshot);
         // Elsewhere it is watched when it is served.
         if tokio::runtime::Handle::try_current().is_ok() {
             snapshot.watch();
@@ -144,7 +149,12 @@ impl Gateway {
 }
 
 impl Snapshot {
-    fn open(config: &Config, environment: Environment) -> Result<Self, OpenError> {
+    /// Opens a configuration. What was counted under the old one goes on being counted.
+    fn open(
+        config: &Config,
+        environment: Environment,
+        old: Option<&Self>,
+    ) -> Result<Self, OpenError> {
         let mut routes = Routes::new();
         let rates = config.rates.as_ref().map(pricer::rates).transpose();
         let rates = rates.map_err(OpenError::RatesCertificates)?;
@@ -161,11 +171,19 @@ impl Snapshot {
             let prices = Prices::open(&service.quotes, rates.as_ref()).map_err(|problem| {
                 OpenError::PricerCertificates { service: service.tariff.name().to_owned(), problem }
             })?;
+            let before = old.and_then(|old| old.service(service.tariff.name()));
+            let limits = Limits::open(&service.limits, before.map(|before| &before.limits));
             let (tariff, paths) = (service.tariff.clone(), service.paths.clone());
-            let opened = Arc::new(Service { tariff, paths, passage, prices, upstream });
+            let opened = Arc::new(Service { tariff, paths, passage, prices, limits, upstream });
             routes.add(&service.hosts, &service.paths, &service.methods, &opened);
         }
-        Ok(Self { routes })
+        let unpaid = Unpaid::open(&config.unpaid, old.map(|old| &old.unpaid));
+        Ok(Self { routes, unpaid })
+    }
+
+    /// The service of that name.
+    fn service(&self, name: &str) -> Option<&Service> {
+        self.routes.all().map(|service| &**service).find(|service| service.tariff.name() == name)
     }
 
     /// Begins to ask the upstreams whether they are well, as far as they are to be asked.

@@ -1,6 +1,5 @@
 //! The life of one request, in the order it happens. Read this file first.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,20 +9,20 @@ use http::{Method, Request, Response, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::admit::Desk;
 use crate::body::{self, Body};
-use crate::check::{Uses, check};
+use crate::check::Uses;
 use crate::cors::{self, Cors};
 use crate::forward::forward;
-use crate::gate::{self, Basis, Permit, Shut, Verdict};
+use crate::gate::{Basis, Permit};
 use crate::gateway::{Service, Snapshot};
+use crate::limits::Unpaid;
 use crate::log::Entry;
 use crate::manifest;
-use crate::pricer::{Prices, Route};
 use crate::reading::Readings;
 use crate::respond::{Ended, Form, respond};
 use crate::route::{self, BadRequest};
 use crate::serve::Connection;
-use crate::tariff::{BadCredential, Tariff};
 use crate::till::Till;
 use crate::upstream::UpstreamError;
 
@@ -46,7 +45,8 @@ pub(crate) async fn handle(
             // Every answer says who may read it, a 402 above all.
             let cors = service.passage.cors.as_ref();
             let allowed = cors.map(|cors| (cors, cors.allowed(&head.headers)));
-            let visit = Visit { till, connection, service, host };
+            let unpaid = &snapshot.unpaid;
+            let visit = Visit { till, connection, service, unpaid, host };
             let answered = visit.answer(head, body, &mut entry).await;
             let mut response = or_ended(answered, &form, &mut entry);
             if let Some((cors, allowed)) = allowed {
@@ -85,6 +85,7 @@ struct Visit<'a> {
     till: &'a Till,
     connection: &'a Connection,
     service: &'a Service,
+    unpaid: &'a Unpaid,
     /// Whom the client thinks it is talking to.
     host: Option<HeaderValue>,
 }
@@ -111,9 +112,9 @@ impl Visit<'_> {
         // A use of which nothing came is given back.
         let uses = match permit.basis() {
             Basis::Paid(verified) if !verified.counters().is_empty() => Some(Uses::of(verified)),
-            Basis::Paid(_) | Basis::Free | Basis::Off => None,
+            Basis::Paid(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
         };
-        let Visit { till, connection, service, host } = self;
+        let Visit { till, connection, service, host, .. } = self;
         let forwarded = forward(service, connection, uri, head, body, host, permit).await;
         if let (Err(UpstreamError::Unreachable(_)), Some(uses)) = (&forwarded, uses) {
             uses.give_back(&till.books).await;
@@ -134,8 +135,9 @@ impl Visit<'_> {
         }
         let uri = passage.rewrite(&head.uri).map_err(BadRequest::from)?;
         let (client, now) = (Some(self.connection.client()), SystemTime::now());
-        let Service { tariff, prices, .. } = self.service;
-        let permit = admit(self.till, tariff, prices, head, client, now).await?;
+        let Service { tariff, prices, limits, .. } = self.service;
+        let desk = Desk { till: self.till, tariff, prices, limits, unpaid: self.unpaid };
+        let permit = desk.admit(head, client, now).await?;
         Ok(Entrance::Permitted(uri, permit))
     }
 }
@@ -179,65 +181,6 @@ fn find<'a>(snapshot: &'a Snapshot, head: &Parts) -> Result<Found<'a>, Ended> {
     Ok(Found::Service(host, service))
 }
 
-/// Whether a request may pass, and if not, what it is asked for. The proxy and the tower layer both
-/// come through here, and there is no other way to a [`Permit`].
-pub(crate) async fn admit(
-    till: &Till,
-    tariff: &Tariff,
-    prices: &Prices,
-    head: &Parts,
-    client_ip: Option<IpAddr>,
-    now: SystemTime,
-) -> Result<Permit, Ended> {
-    let readings = Readings::of(head.uri.path());
-    let terms =
-        readings.agree(|path| tariff.terms(&head.method, path)).map_err(BadRequest::from)?;
-    let why = match gate::judge(tariff, &terms, till, head, client_ip, now) {
-        Ok(Verdict::Admit(permit)) => return Ok(noted(till, tariff, permit, now)),
-        Ok(Verdict::Check(credential)) => match check(till, tariff, &credential, now).await? {
-            Some(checked) => return Ok(noted(till, tariff, credential.permit(checked), now)),
-            None => Shut::Spent,
-        },
-        Err(why) => why,
-    };
-    let presented = match &why {
-        Shut::NoCredential => false,
-        Shut::Malformed(_) | Shut::Denied(_) | Shut::Revoked | Shut::Spent => true,
-    };
-    if presented && tariff.bad_credential == BadCredential::Refuse {
-        return Err(Ended::Refused(why));
-    }
-    // Nobody can pay for a browser's question.
-    if cors::preflight(head).is_some() {
-        return Err(Ended::Preflight);
-    }
-    if terms.no_invoice {
-        return Err(Ended::Refused(why));
-    }
-    let route = Route {
-        service: tariff.name(),
-        rule: tariff.rule_name(&terms),
-        method: head.method.as_str(),
-        path: readings.decoded(),
-        host: route::asked_host(head),
-    };
-    let price = prices.find(terms.price, &route).await?;
-    if let Some(permit) = gate::quoted(price) {
-        return Ok(permit);
-    }
-    let memo = tariff.memo.write(tariff.name(), head, price);
-    let bill = till.ask(tariff, &terms, price, &memo, why, now).await?;
-    Err(Ended::Asked(Box::new(bill)))
-}
-
-/// Notes that somebody has paid, if that is news.
-fn noted(till: &Till, tariff: &Tariff, permit: Permit, now: SystemTime) -> Permit {
-    if let Basis::Paid(verified) = permit.basis() {
-        till.books.paid(verified.payment_hash(), tariff.name(), now);
-    }
-    permit
-}
-
 /// Writes down what became of a request that did not get through, and the cause when it is not the
 /// client's.
 fn note(ended: &Ended, entry: &mut Option<Entry>) {
@@ -246,6 +189,7 @@ fn note(ended: &Ended, entry: &mut Option<Entry>) {
         | Ended::NoService
         | Ended::Preflight
         | Ended::TooLarge(_)
+        | Ended::TooOften(_)
         | Ended::Asked(_)
         | Ended::Refused(_) => {}
         Ended::Price(error) => tracing::error!(error = chain(error), "no price could be had"),

@@ -15,10 +15,11 @@ use http_body_util::{Either, Full};
 use l402::{Invoicer, Keyring};
 use tower::{Layer, Service};
 
+use crate::admit::Desk;
 use crate::books::Books;
 use crate::config::Records;
-use crate::handle::admit;
 use crate::headers;
+use crate::limits::{Limits, Unpaid};
 use crate::pricer::{Pricer, Prices};
 use crate::reading;
 use crate::respond::{Ended, Form, respond};
@@ -176,7 +177,10 @@ impl Gate {
             return Err(BadRequest::Path.into());
         }
         let (client_ip, now) = ((self.client_ip)(head), SystemTime::now());
-        let permit = admit(&self.till, &self.tariff, &self.prices, head, client_ip, now).await?;
+        let (limits, unpaid) = (&Limits::default(), &Unpaid::default());
+        let Self { till, tariff, prices, .. } = self;
+        let desk = Desk { till, tariff, prices, limits, unpaid };
+        let permit = desk.admit(head, client_ip, now).await?;
         headers::strip_credentials(&mut head.headers);
         head.extensions.insert(Arc::new(permit));
         Ok(())

@@ -24,6 +24,7 @@
 //! To sell a service that runs in the same process, see [`GateLayer`]. To understand either, read
 //! `src/handle.rs` first.
 
+mod admit;
 mod body;
 mod books;
 mod check;
@@ -35,6 +36,7 @@ mod gateway;
 mod handle;
 mod headers;
 mod layer;
+mod limits;
 mod log;
 mod manifest;
 pub mod matching;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::check::Unchecked;
 use crate::gate::Shut;
 use crate::headers;
+use crate::limits::TooOften;
 use crate::pricer::PriceError;
 use crate::route::BadRequest;
 use crate::till::{Bill, TillError};
@@ -42,6 +43,9 @@ pub(crate) enum Ended {
     /// Its body is longer than the service takes.
     #[error("the request's body is longer than {0} bytes, which is all this service takes")]
     TooLarge(u64),
+    /// It came too often.
+    #[error("too many requests; come again in {} seconds", seconds(.0))]
+    TooOften(TooOften),
     /// No service answers for its host and path.
     #[error("no service here has this host and path")]
     NoService,
@@ -102,6 +106,7 @@ impl Ended {
             Self::BadRequest(_) => ("refused", Some("not a plain request")),
             Self::Preflight => ("refused", Some("another origin's page")),
             Self::TooLarge(_) => ("refused", Some("the body is too large")),
+            Self::TooOften(_) => ("refused", Some("too often")),
             Self::NoService => ("refused", Some("no such service")),
             Self::Asked(bill) => ("asked", Some(bill.why.word())),
             Self::Refused(why) => ("refused", Some(why.word())),
@@ -138,6 +143,12 @@ fn answer(ended: &Ended) -> Answer {
         Ended::Preflight => plain(StatusCode::FORBIDDEN, 7, "forbidden", &ended.to_string()),
         Ended::TooLarge(_) | Ended::Upstream(UpstreamError::TooLong(_)) => {
             plain(StatusCode::PAYLOAD_TOO_LARGE, 8, "content too large", &ended.to_string())
+        }
+        Ended::TooOften(wait) => {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            let mut answer = plain(status, 8, "too many requests", &ended.to_string());
+            answer.headers.insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
+            answer
         }
         Ended::NoService => plain(StatusCode::NOT_FOUND, 12, "not found", &ended.to_string()),
         Ended::Asked(bill) => asked(bill),
@@ -185,6 +196,11 @@ fn answer(ended: &Ended) -> Answer {
             plain(status, grpc, error, &why.to_string())
         }
     }
+}
+
+/// Whole seconds to wait, at least one.
+fn seconds(TooOften(wait): &TooOften) -> u64 {
+    wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
 }
 
 /// The 402, with a line for each scheme in the order that old clients need.

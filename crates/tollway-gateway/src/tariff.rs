@@ -2,11 +2,13 @@
 //! how bad credentials are met. It knows nothing of sockets or upstreams, so the proxy and the tower
 //! layer share it.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use l402::Msat;
 use l402::caveat::Unknown;
 
+use crate::config::Freebie;
 use crate::matching::PathMatch;
 use crate::memo::{self, BadMemo, Memo};
 use crate::rule::{Price, Rule, Terms};
@@ -23,6 +25,7 @@ pub struct Tariff {
     /// What costs no other price costs this.
     pub(crate) price: Price,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) freebie: Option<Freebie>,
     pub(crate) free: Vec<PathMatch>,
     pub(crate) no_invoice: Vec<PathMatch>,
     pub(crate) valid_for: Option<Duration>,
@@ -118,6 +121,7 @@ impl Tariff {
             asks: true,
             price,
             rules: Vec::new(),
+            freebie: None,
             free: Vec::new(),
             no_invoice: Vec::new(),
             valid_for: None,
@@ -137,6 +141,14 @@ impl Tariff {
     pub fn free(mut self, written: &str) -> Result<Self, TariffError> {
         self.free.push(PathMatch::read_listed(written).map_err(TariffError::Path)?);
         Ok(self)
+    }
+
+    /// Lets the first `requests` of each neighbourhood (a /24 of IPv4, a /48 of IPv6) in each `window`
+    /// pass for nothing. They are counted in the store, atomically.
+    #[must_use]
+    pub fn freebies(mut self, requests: NonZeroU32, window: Duration) -> Self {
+        self.freebie = Some(Freebie { requests, window });
+        self
     }
 
     /// Names a path where nobody is asked to pay: who comes without a credential is refused (401).

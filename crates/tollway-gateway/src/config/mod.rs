@@ -2,6 +2,7 @@
 //! further check, or says everything that is wrong with it. Nothing is opened here: no file but the
 //! text itself, no socket, no node.
 
+mod limits;
 mod mistake;
 mod passage;
 mod pricing;
@@ -23,6 +24,7 @@ use l402::NodeUrl;
 use crate::store::StoreUrl;
 use raw::{At, Keys, Reader};
 
+pub use limits::{By, Freebie, Limit, Rate, Unpaid};
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use passage::{Edits, Origins, Passage};
 pub use pricing::{Amount, Decimal, Quote, Source};
@@ -44,6 +46,8 @@ pub(crate) static KEYS: &[&str] = &[
     "node_timeout",
     "header_timeout",
     "stop_timeout",
+    "unpaid_per_ip",
+    "unpaid_total",
     "rates",
     "rates_pointer",
     "rates_ca",
@@ -70,6 +74,8 @@ pub struct Config {
     pub old_secrets: Vec<SecretSource>,
     /// How patient the gateway is.
     pub patience: Patience,
+    /// How many bills may be written for who does not pay.
+    pub unpaid: Unpaid,
     /// Where rates come from, for prices in other currencies.
     pub rates: Option<Rates>,
     /// Where it remembers what it must. In memory unless told.
@@ -145,13 +151,25 @@ impl Config {
             header: wait("header_timeout", default.header),
             stop: wait("stop_timeout", default.stop),
         };
+        let unpaid = limits::unpaid(&mut reader, &mut keys);
         let has_rates = keys.has("rates");
         let rates = rates::read(&mut reader, &mut keys);
         let (store, records) = records::read(&mut reader, &mut keys);
         let services = service::read_all(&mut reader, &mut keys, has_rates);
         reader.end(keys, "the configuration", KEYS);
         reader.finish()?;
-        Ok(Self { listen, node, secret, old_secrets, patience, rates, store, records, services })
+        Ok(Self {
+            listen,
+            node,
+            secret,
+            old_secrets,
+            patience,
+            unpaid,
+            rates,
+            store,
+            records,
+            services,
+        })
     }
 }
 

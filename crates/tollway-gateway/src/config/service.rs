@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::limits::{self, Limit};
 use super::mistake::Problem;
 use super::passage::{self, Passage};
 use super::pricing::{Quote, Shared};
@@ -43,6 +44,8 @@ pub(crate) static KEYS: &[&str] = &[
     "pricer_keep",
     "rule",
     "auth",
+    "freebie_window",
+    "limit",
     "free",
     "no_invoice",
     "valid_for",
@@ -60,6 +63,8 @@ pub struct Service {
     pub tariff: Tariff,
     /// Those of its prices that are not fixed. The tariff counts them by their place here.
     pub quotes: Vec<Quote>,
+    /// How often somebody may come.
+    pub limits: Vec<Limit>,
     /// The hosts it answers for. Empty: every host.
     pub hosts: Vec<HostMatch>,
     /// The paths it answers for; at least one.
@@ -106,7 +111,7 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>, has_rates: bool) -> Option<
     .collect();
     let name = reader.text(&mut keys, "name");
     let auth = tariff::auth(reader, &mut keys);
-    missing.retain(|(key, _)| auth || *key != "price");
+    missing.retain(|(key, _)| auth.asks || *key != "price");
     for (key, example) in missing {
         let place = match &name {
             Some(name) => format!("service `{}`", name.value),
@@ -119,12 +124,13 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>, has_rates: bool) -> Option<
     let methods = methods(reader, &mut keys);
     let upstream = upstream::read(reader, &mut keys);
     let passage = passage::read(reader, &mut keys);
+    let limits = limits::read_all(reader, &mut keys);
     let shared = Shared::read(reader, &mut keys, has_rates);
     let mut quotes = Vec::new();
-    let tariff = tariff::read(reader, &mut keys, name.as_ref(), auth, &shared, &mut quotes);
+    let tariff = tariff::read(reader, &mut keys, name.as_ref(), &auth, &shared, &mut quotes);
     reader.end(keys, "[[service]]", KEYS);
     let (tariff, upstream) = (tariff?, upstream?);
-    Some(Service { tariff, quotes, hosts, paths, methods, upstream, passage })
+    Some(Service { tariff, quotes, limits, hosts, paths, methods, upstream, passage })
 }
 
 fn hosts(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<HostMatch> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limits::Freebie;
 use super::mistake::Problem;
 use super::pricing::{self, Quote, Shared};
 use super::raw::{At, Keys, Reader};
@@ -12,19 +13,30 @@ use crate::tariff::{BadCredential, Tariff, TariffError};
 /// Every key of `[[service.rule]]`.
 pub(crate) static RULE_KEYS: &[&str] = &["name", "path", "method", "price", "pricer"];
 
-/// Whether it asks for money at all.
-pub(super) fn auth(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> bool {
-    match reader.text(keys, "auth") {
-        None => true,
-        Some(at) => match at.value.as_str() {
-            "on" => true,
-            "off" => false,
-            _ => {
-                reader.bad("auth", &at, "write `on` or `off`");
-                true
+/// Whether a service asks for money.
+pub(super) struct Auth {
+    /// It does.
+    pub(super) asks: bool,
+    freebie: Option<Freebie>,
+}
+
+/// Reads `auth`, and what goes with it.
+pub(super) fn auth(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Auth {
+    let window = super::duration(reader, keys, "freebie_window");
+    let window = window.unwrap_or(Duration::from_secs(24 * 3600));
+    let Some(at) = reader.text(keys, "auth") else { return Auth { asks: true, freebie: None } };
+    let freebie = match at.value.as_str() {
+        "on" => None,
+        "off" => return Auth { asks: false, freebie: None },
+        other => {
+            let number = other.strip_prefix("freebie ").and_then(|number| number.parse().ok());
+            if number.is_none() {
+                reader.bad("auth", &at, "write `on`, `off`, or for example `freebie 10`");
             }
-        },
-    }
+            number.map(|requests| Freebie { requests, window })
+        }
+    };
+    Auth { asks: true, freebie }
 }
 
 /// Applies each key to the tariff; one that does not fit is a mistake and is left out. Without a name
@@ -33,7 +45,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     keys: &mut Keys<'_>,
     name: Option<&At<String>>,
-    auth: bool,
+    auth: &Auth,
     shared: &Shared,
     quotes: &mut Vec<Quote>,
 ) -> Option<Tariff> {
@@ -42,12 +54,15 @@ pub(super) fn read(
     if let Some(at) = name {
         tariff = apply(reader, "name", at, tariff, |_| match price {
             // A missing price is a mistake already, and is never nothing.
-            Some(price) if auth => Tariff::priced(&at.value, price),
+            Some(price) if auth.asks => Tariff::priced(&at.value, price),
             _ => Tariff::off(&at.value),
         });
     }
     for table in reader.tables(keys, "rule", "one or more `[[service.rule]]` tables") {
-        tariff = rule(reader, table, tariff, auth, shared, quotes);
+        tariff = rule(reader, table, tariff, auth.asks, shared, quotes);
+    }
+    if let Some(Freebie { requests, window }) = auth.freebie {
+        tariff = tariff.freebies(requests, window);
     }
     for at in reader.texts(keys, "free") {
         tariff = apply(reader, "free", &at, tariff, |tariff| tariff.free(&at.value));

@@ -44,8 +44,8 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
     let shown = |key: &str| {
         EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")))
     };
-    let tables = ["service", "rule"];
-    let keys = KEYS.iter().chain(service::KEYS).chain(tariff::RULE_KEYS);
+    let tables = ["service", "rule", "limit"];
+    let keys = KEYS.iter().chain(service::KEYS).chain(tariff::RULE_KEYS).chain(limits::LIMIT_KEYS);
     for key in keys.filter(|key| !tables.contains(key)) {
         assert!(shown(key), "{key}");
     }
@@ -120,7 +120,7 @@ host = "a/b"
             "line 7: `name = \"a:b\"`: a service's name is 1 to 64 letters, digits, `-`, `_` or `.`",
             "line 8: `upstream = \"ftp://x\"`: write for example `http://127.0.0.1:9000`, or `unix:/run/app.sock`",
             "line 9: `prise` is not a key of [[service]]; did you mean `price`?",
-            "line 10: `auth = \"maybe\"`: write `on` or `off`",
+            "line 10: `auth = \"maybe\"`: write `on`, `off`, or for example `freebie 10`",
             "line 11: `free = \"no\"`: a path begins with `/` and has no empty, `.` or `..` part; it is written as it reads, so without `%`, `?` and `#`; a path is written `/health`, or `/docs/*` for all below `/docs/`",
             "line 12: `valid_for` is a number without quotes; it takes a text in quotes",
             "line 14: the service has no `name`; write for example `name = \"weather\"`",
@@ -197,6 +197,14 @@ fn each_value_that_means_nothing_is_refused_with_a_remedy() {
         ("pricer_ca = '/x'", "`file:/path/ca.pem`"),
         ("rule = 1", "one or more `[[service.rule]]` tables"),
         ("[[service.rule]]", "the rule has no `name`"),
+        ("auth = 'freebie 0'", "for example `freebie 10`"),
+        ("auth = 'freebie'", "for example `freebie 10`"),
+        ("auth = 'freebie 65536x'", "for example `freebie 10`"),
+        ("freebie_window = '1'", "a whole number and a unit"),
+        ("[[service.limit]]", "the limit has no `rate`"),
+        ("[[service.limit]]\nrate = '10'", "how many in how long"),
+        ("[[service.limit]]\nrate = '1/s'\nby = 'mac'", "write `ip` or `token`"),
+        ("[[service.limit]]\nrate = '1/s'\nbrust = 1", "did you mean `burst`?"),
         ("[[service.rule]]\nname = 'x'\nvalid_for = '1h'", "is not a key of [[service.rule]]"),
     ] {
         let found = mistake(line);

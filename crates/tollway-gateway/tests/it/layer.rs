@@ -29,6 +29,7 @@ fn gated(
             Basis::Paid(verified) => format!("paid {}", verified.payment_hash()),
             Basis::Free => "free".to_owned(),
             Basis::Off => "off".to_owned(),
+            Basis::Freebie => "freebie".to_owned(),
         };
         let seen = request.headers().contains_key("authorization");
         Ok::<_, Infallible>(Response::new(Full::from(format!("{basis} {seen}"))))

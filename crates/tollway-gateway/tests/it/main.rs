@@ -8,6 +8,7 @@ mod asking;
 mod cors;
 mod known_defects;
 mod layer;
+mod limits;
 mod matching;
 mod odd;
 mod passage;

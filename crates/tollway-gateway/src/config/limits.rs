@@ -1,0 +1,158 @@
+//! How often somebody may come, and how many requests cost nothing.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::raw::{At, Keys, Reader};
+use super::service;
+use super::values;
+use crate::matching::PathMatch;
+
+/// Every key of `[[service.limit]]`.
+pub(crate) static LIMIT_KEYS: &[&str] = &["rate", "burst", "by", "path"];
+
+/// So many in so long a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// In how long.
+    pub per: Duration,
+    /// How many at once, when none came for a while.
+    pub burst: NonZeroU32,
+}
+
+/// One limit of a service.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// The paths that it counts.
+    pub paths: Vec<PathMatch>,
+    /// How often.
+    pub rate: Rate,
+    /// Whose requests are counted together.
+    pub by: By,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Those from one address (one /64 of IPv6).
+    Address,
+    /// Those with one token; without a token, those from one address.
+    Token,
+}
+
+/// How many bills may be written for who does not pay; `None` is any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unpaid {
+    /// For one address (one /64 of IPv6).
+    pub by_address: Option<Rate>,
+    /// For all together.
+    pub total: Option<Rate>,
+}
+
+/// A few requests for nothing, for each neighbourhood (a /24 of IPv4, a /48 of IPv6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freebie {
+    /// How many.
+    pub requests: NonZeroU32,
+    /// In how long.
+    pub window: Duration,
+}
+
+impl Default for Unpaid {
+    fn default() -> Self {
+        let by_address = rate("600/1m").expect("a rate");
+        let total = rate("1000/1s").expect("a rate");
+        Self { by_address: Some(by_address), total: Some(total) }
+    }
+}
+
+/// Reads `100/1m` or `10/s`.
+fn rate(written: &str) -> Option<Rate> {
+    let (count, per) = written.split_once('/')?;
+    let count = count.trim().parse().ok()?;
+    let per = per.trim();
+    let one = matches!(per, "s" | "m" | "h" | "d");
+    let per = if one { values::duration(&format!("1{per}")) } else { values::duration(per) };
+    Some(Rate { count, per: per.ok()?, burst: count })
+}
+
+const EXAMPLE: &str = "write how many in how long: `100/1m` or `10/s`";
+
+/// Reads the two limits on bills that are not paid.
+pub(super) fn unpaid(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Unpaid {
+    let default = Unpaid::default();
+    let mut read = |key, default| match reader.text(keys, key) {
+        None => default,
+        Some(at) if at.value == "off" => None,
+        Some(at) => {
+            let read = rate(&at.value);
+            if read.is_none() {
+                reader.bad(key, &at, format!("{EXAMPLE}, or `off`"));
+            }
+            read
+        }
+    };
+    Unpaid {
+        by_address: read("unpaid_per_ip", default.by_address),
+        total: read("unpaid_total", default.total),
+    }
+}
+
+/// Reads every `[[service.limit]]`.
+pub(super) fn read_all(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Vec<Limit> {
+    let tables = reader.tables(keys, "limit", "one or more `[[service.limit]]` tables");
+    tables.into_iter().filter_map(|table| read(reader, table)).collect()
+}
+
+fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Limit> {
+    let line = keys.line;
+    let written = reader.text(&mut keys, "rate");
+    let burst = reader.number(&mut keys, "burst", 1..=u64::from(u32::MAX));
+    let by = match reader.text(&mut keys, "by") {
+        None => By::Address,
+        Some(at) => by(reader, &at),
+    };
+    let paths = service::paths(reader, &mut keys);
+    reader.end(keys, "[[service.limit]]", LIMIT_KEYS);
+    let Some(at) = written else {
+        let (place, example) = ("the limit".to_owned(), "rate = \"100/1m\"");
+        reader.mistake(line, super::Problem::Missing { key: "rate", place, example });
+        return None;
+    };
+    let Some(mut rate) = rate(&at.value) else {
+        reader.bad("rate", &at, EXAMPLE);
+        return None;
+    };
+    let burst = burst.and_then(|burst| u32::try_from(burst).ok()).and_then(NonZeroU32::new);
+    rate.burst = burst.unwrap_or(rate.burst);
+    Some(Limit { paths, rate, by })
+}
+
+fn by(reader: &mut Reader<'_>, at: &At<String>) -> By {
+    match at.value.as_str() {
+        "ip" => By::Address,
+        "token" => By::Token,
+        _ => {
+            reader.bad("by", at, "write `ip` or `token`");
+            By::Address
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_and_a_time() {
+        let read = |text| rate(text).map(|rate| (rate.count.get(), rate.per.as_millis()));
+        assert_eq!(read("100/1m"), Some((100, 60_000)));
+        assert_eq!(read("10/s"), Some((10, 1000)));
+        assert_eq!(read("1 / 250ms"), Some((1, 250)));
+        for bad in ["", "10", "0/s", "-1/s", "10/", "10/0s", "x/s", "1.5/s", "10/x"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}
