@@ -7,6 +7,9 @@ use l402::{NodeUrl, OpenError};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+/// The one parameter that a URL may have more than once: Nostr Wallet Connect names its relays so.
+const REPEATED: &str = "relay";
+
 /// A URL with a host, and what of it the driver has not asked for yet.
 #[derive(Debug)]
 pub(crate) struct Address {
@@ -96,7 +99,7 @@ impl Parameters {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let value = percent_decode_str(value).decode_utf8();
             let value = value.map_err(|_| bad(driver, name, "is not UTF-8"))?;
-            if left.iter().any(|(known, _)| known == name) {
+            if name != REPEATED && left.iter().any(|(known, _)| known == name) {
                 return Err(bad(driver, name, "is there twice"));
             }
             left.push((name.to_owned(), value.into_owned()));
@@ -107,6 +110,14 @@ impl Parameters {
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.left.iter().position(|(known, _)| known == name)?;
         Some(self.left.swap_remove(at).1)
+    }
+
+    /// Takes a parameter that may be there more than once.
+    pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
+        let (taken, left) = self.left.drain(..).partition(|(known, _)| known == name);
+        self.left = left;
+        let taken: Vec<(String, String)> = taken;
+        taken.into_iter().map(|(_, value)| value).collect()
     }
 
     /// A path, with or without `file:` before it.

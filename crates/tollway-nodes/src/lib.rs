@@ -18,13 +18,15 @@ mod cln;
 mod doubt;
 mod http;
 mod lnd;
+mod nwc;
 mod purse;
 mod remote;
 mod watched;
 
 pub use cln::ClnDriver;
 pub use lnd::LndDriver;
+pub use nwc::NwcDriver;
 pub use purse::PurseDriver;
 
 /// Every driver of this crate. [`l402::node::open`] chooses among them by the URL's scheme.
-pub static DRIVERS: &[&dyn l402::Driver] = &[&PurseDriver, &LndDriver, &ClnDriver];
+pub static DRIVERS: &[&dyn l402::Driver] = &[&PurseDriver, &LndDriver, &ClnDriver, &NwcDriver];

@@ -21,6 +21,7 @@ pub(crate) struct Web {
     name: String,
     port: u16,
     authority: String,
+    path: String,
     trust: Option<Trust>,
 }
 
@@ -30,7 +31,18 @@ impl Web {
     pub(crate) fn new(host: &str, port: u16, trust: Option<Trust>) -> Self {
         let authority = format!("{host}:{port}");
         let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Self { name, port, authority, trust }
+        Self { name, port, authority, path: "/".to_owned(), trust }
+    }
+
+    /// The same server, for WebSockets at this path.
+    pub(crate) fn at_path(self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
+    /// What is asked for in a WebSocket's handshake.
+    pub(crate) fn websocket_url(&self) -> String {
+        let scheme = if self.trust.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}{}", self.authority, self.path)
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, NoAnswer> {

@@ -5,6 +5,7 @@
 mod cln;
 mod fake;
 mod lnd;
+mod nwc;
 mod purse_contract;
 mod purse_lost;
 mod purse_strange;

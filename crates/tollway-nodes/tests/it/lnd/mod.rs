@@ -1,6 +1,6 @@
 //! The `lnd:` driver, against a real lnd where there is one, and against one that misbehaves.
 
-mod binary;
+pub(crate) mod binary;
 mod contract;
 mod crash;
 mod ldk;
