@@ -100,10 +100,15 @@ impl Core {
     }
 
     /// # Errors
-    /// The node has stopped because its disk failed.
+    /// The node has stopped, because its disk failed or because it was told to.
     pub(crate) fn check(&self) -> Result<(), NodeError> {
         if self.failed.load(Ordering::Acquire) {
             return Err(NodeError::new(DRIVER, NodeErrorKind::Storage));
+        }
+        if self.stopped.is_cancelled() {
+            return Err(
+                NodeError::new(DRIVER, NodeErrorKind::Unreachable).because("it has stopped")
+            );
         }
         Ok(())
     }

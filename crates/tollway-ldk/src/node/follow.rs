@@ -64,6 +64,7 @@ async fn advance(core: &Arc<Core>, at: &mut BestBlock) -> Result<(), ChainError>
     let before = at.block_hash;
     catch_up(&*core.chain, at, &Everything(core)).await?;
     if at.block_hash != before {
+        core.monitors.archive_fully_resolved_channel_monitors();
         core.feerates.refresh(&*core.chain).await?;
         if core.sweeper.regenerate_and_broadcast_spend_if_necessary().is_err() {
             tracing::warn!("outputs of closed channels cannot be swept now; it is tried again");

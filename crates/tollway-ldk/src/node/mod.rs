@@ -258,7 +258,7 @@ impl EmbeddedNode {
 
     /// Stops: peers are told, what waits for the disk is written. The folder is free when this has
     /// returned and the node is dropped. Payments on their way end by themselves, and how is known at
-    /// the next start.
+    /// the next start; whoever waits for one is told that its end is unknown.
     pub async fn stop(&self) {
         self.core.hang_up().await;
         let writer = self.writer.lock().expect("no panic while held").take();
@@ -269,6 +269,7 @@ impl EmbeddedNode {
                 tracing::error!("the node's writer did not end well");
             }
         }
+        self.core.waits.stop();
     }
 }
 

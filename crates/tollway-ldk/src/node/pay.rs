@@ -45,7 +45,7 @@ impl Payer for EmbeddedNode {
             Begun::Ended(paid) => return Ok(paid),
             Begun::UnderWay(end) => end,
         };
-        let unknown = |kind| PayError::Unknown { hash, source: NodeError::new(DRIVER, kind) };
+        let unknown = |source| PayError::Unknown { hash, source };
         let ended = match tokio::time::timeout(order.patience, &mut end).await {
             Ok(ended) => Some(ended),
             Err(_) => core.last_word(hash, &mut end).await,
@@ -53,8 +53,11 @@ impl Payer for EmbeddedNode {
         match ended {
             Some(Ok(End::Paid(paid))) => Ok(paid),
             Some(Ok(End::NotPaid(why))) => Err(PayError::NotPaid { why, source: None }),
-            Some(Ok(End::Stopped) | Err(_)) => Err(unknown(NodeErrorKind::Storage)),
-            None => Err(unknown(NodeErrorKind::Timeout)),
+            Some(Ok(End::Stopped) | Err(_)) => {
+                let why = core.check().err();
+                Err(unknown(why.unwrap_or_else(|| NodeError::new(DRIVER, NodeErrorKind::Timeout))))
+            }
+            None => Err(unknown(NodeError::new(DRIVER, NodeErrorKind::Timeout))),
         }
     }
 
@@ -182,6 +185,13 @@ impl Core {
             max_total_routing_fee_msat: Some(order.max_fee.msat()),
             ..RouteParametersConfig::default()
         };
+        let no_way = || {
+            if self.outbound() < invoice.amount() { Why::Balance } else { Why::NoRoute }
+        };
+        // Cheaper than LDK's own search, which a payment that waits for room repeats.
+        if !self.has_room(invoice.amount()) {
+            return Err(no_way());
+        }
         let left = order.deadline.saturating_duration_since(Instant::now());
         let retry = Retry::Timeout(left.min(LONGEST_RETRY));
         self.waits.reach(hash, Stage::Trying);
@@ -209,10 +219,7 @@ impl Core {
             }
             RetryableSendFailure::PaymentExpired => Why::Expired,
             RetryableSendFailure::OnionPacketSizeExceeded => Why::Refused,
-            RetryableSendFailure::RouteNotFound if self.outbound() < invoice.amount() => {
-                Why::Balance
-            }
-            RetryableSendFailure::RouteNotFound => Why::NoRoute,
+            RetryableSendFailure::RouteNotFound => no_way(),
         };
         self.waits.reach(hash, Stage::Waiting { until: order.deadline });
         Err(why)
@@ -249,6 +256,16 @@ impl Core {
     fn is_reconnecting(&self) -> bool {
         let channels = self.manager.list_channels();
         channels.iter().any(|channel| channel.is_channel_ready && !channel.is_usable)
+    }
+
+    /// Whether our channels could send this much at this moment, before fees. A channel that has as
+    /// many small payments under way as it may takes larger ones only.
+    fn has_room(&self, amount: Msat) -> bool {
+        let channels = self.manager.list_usable_channels();
+        let takes =
+            channels.iter().filter(|one| one.next_outbound_htlc_minimum_msat <= amount.msat());
+        let room = takes.map(|channel| channel.next_outbound_htlc_limit_msat).sum();
+        amount <= Msat::from_msat(room)
     }
 
     /// What our channels could send, before fees.

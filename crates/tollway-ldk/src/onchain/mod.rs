@@ -26,6 +26,9 @@ use lightning::sign::ChangeDestinationSourceSync;
 use crate::store::Store;
 
 const SPACE: &str = "wallet";
+/// So many blocks without anything of ours are looked at again after a crash, rather than written one
+/// by one.
+const BLOCKS_UNWRITTEN: usize = 64;
 
 /// The wallet could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -308,7 +311,13 @@ impl Listen for Wallet {
         if let Err(error) = kept.bdk.apply_block(block, height) {
             tracing::error!(height, %error, "the on-chain wallet cannot connect a block");
         }
-        if let Err(error) = self.keep(&mut kept) {
+        let is_worth_it = |changes: &ChangeSet| {
+            let nothing_of_ours = changes.tx_graph.is_empty() && changes.indexer.is_empty();
+            !nothing_of_ours || changes.local_chain.blocks.len() >= BLOCKS_UNWRITTEN
+        };
+        if kept.bdk.staged().is_some_and(is_worth_it)
+            && let Err(error) = self.keep(&mut kept)
+        {
             tracing::error!(%error, "the on-chain wallet cannot be written");
         }
     }

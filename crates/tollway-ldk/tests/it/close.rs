@@ -13,6 +13,8 @@ const COSTS: Sat = Sat::from_sat(20_000);
 const DELAY: u32 = 150;
 /// Blocks after which LDK takes something for final.
 const FINAL: u32 = 6;
+/// Blocks for which LDK keeps an eye on a channel that is over.
+const KEPT: u32 = 4_032;
 
 fn onchain(node: &EmbeddedNode) -> u64 {
     node.balance().onchain.confirmed.sat()
@@ -117,5 +119,27 @@ async fn a_channel_closed_while_we_were_away_gives_us_our_money() {
     line.reopen(1).await;
     line.caught_up().await;
     has(&line, 1, before + CAPACITY.sat() / 2).await;
+    line.end().await;
+}
+
+/// What is known about a channel is not loaded and looked at for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_long_over_is_put_away() {
+    let line = Line::start(2).await;
+    let monitors = || {
+        let file = rusqlite::Connection::open(line.folder(0).join("node.sqlite")).unwrap();
+        let count = |table: &str| {
+            let sql = format!("SELECT COUNT(*) FROM {table}");
+            file.query_row(&sql, [], |row| row.get::<_, u64>(0)).unwrap()
+        };
+        (count("monitor"), count("archived_monitor"))
+    };
+    line.node(0).close_channel(&line.channel(0), PATIENCE).await.unwrap();
+    line.mine_until(async || line.node(0).channels().is_empty()).await;
+    line.mine(2 * FINAL).await;
+    assert_eq!(monitors(), (1, 0));
+    line.mine(KEPT).await;
+    line.mine(1).await;
+    until(async || monitors() == (0, 1)).await;
     line.end().await;
 }

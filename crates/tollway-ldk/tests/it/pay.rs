@@ -176,3 +176,48 @@ async fn a_second_order_keeps_its_own_patience() {
     drop(alice);
     line.end().await;
 }
+
+/// Dust and more than dust: what a channel may have under way at once differs.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_of_any_size_all_arrive() {
+    let line = Line::start(2).await;
+    let mut tasks = JoinSet::new();
+    for number in 0..200 {
+        let (alice, bob) = (Arc::clone(line.node(0)), Arc::clone(line.node(1)));
+        let msat = [350_000, 353_999, 2_000_000, 1][number % 4];
+        tasks.spawn(async move {
+            let tea = invoice(&bob, msat).await;
+            pay(&alice, &tea).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    until(async || line.node(1).received().unwrap().0 == 200).await;
+    line.end().await;
+}
+
+/// A node that is stopped does not keep anybody waiting, and knows the end when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_the_waiting_but_not_the_payment() {
+    let mut line = Line::start(2).await;
+    let tea = invoice(line.node(1), 10_000).await;
+    line.stop(1).await;
+    let alice = Arc::clone(line.node(0));
+    until(async || !alice.channels()[0].usable).await;
+    let waiting = tokio::spawn({
+        let (alice, tea) = (Arc::clone(&alice), tea.clone());
+        async move { pay(&alice, &tea).await }
+    });
+    until(async || alice.outcome(tea.payment_hash()).await.unwrap() == Outcome::Pending).await;
+    alice.stop().await;
+    let told = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    assert!(matches!(told, Err(PayError::Unknown { .. })), "{told:?}");
+    let later = pay(&alice, &tea).await;
+    assert!(matches!(later, Err(PayError::Unknown { .. })), "{later:?}");
+    drop(alice);
+    line.stop(0).await;
+    line.reopen(0).await;
+    line.reopen(1).await;
+    assert_eq!(ended(line.node(0), &tea).await, Outcome::NotPaid, "it was never sent");
+    pay(line.node(0), &tea).await.unwrap();
+    line.end().await;
+}
