@@ -6,10 +6,10 @@ use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use crate::body::Body;
+use crate::client::Sender;
 use crate::gate::Permit;
 use crate::gateway::Service;
 use crate::headers;
-use crate::serve::Connection;
 use crate::tunnel::Tunnel;
 use crate::upload::Upload;
 use crate::upstream::UpstreamError;
@@ -18,7 +18,7 @@ use crate::upstream::UpstreamError;
 /// after that, each at the pace of its slower end.
 pub(crate) async fn forward(
     service: &Service,
-    connection: &Connection,
+    sender: &Sender<'_>,
     rewritten: Option<Uri>,
     head: Parts,
     body: Incoming,
@@ -33,7 +33,7 @@ pub(crate) async fn forward(
     let fields = request.headers_mut();
     let takes_trailers = headers::strip_one_hop(fields);
     headers::strip_credentials(fields);
-    headers::set_forwarded(fields, connection.client_text(), host.as_ref());
+    headers::set_forwarded(fields, &sender.text, &sender.scheme, host.as_ref());
     let host = passage.edit(&mut request).or(host);
     if let Some(uri) = rewritten {
         *request.uri_mut() = uri;
@@ -50,7 +50,7 @@ pub(crate) async fn forward(
         (false, _) => {
             headers::strip_one_hop(response.headers_mut());
         }
-        (true, Some(tunnel)) => tunnel.open(&mut response, connection.stage())?,
+        (true, Some(tunnel)) => tunnel.open(&mut response, sender.connection.stage())?,
         (true, None) => return Err(UpstreamError::Switched),
     }
     headers::strip_challenges(response.headers_mut());

@@ -9,7 +9,7 @@ use l402::{Invoicer, Keyring, TokenId};
 use tokio::net::TcpListener;
 
 use crate::books::Books;
-use crate::config::{Config, Patience};
+use crate::config::{Config, Patience, Proxies};
 use crate::limits::{Limits, Unpaid};
 use crate::matching::PathMatch;
 use crate::passage::Passage;
@@ -40,6 +40,7 @@ struct Inner {
 pub(crate) struct Snapshot {
     pub(crate) routes: Routes<Service>,
     pub(crate) unpaid: Unpaid,
+    pub(crate) proxies: Proxies,
 }
 
 /// One service, opened.
@@ -178,7 +179,7 @@ impl Snapshot {
             routes.add(&service.hosts, &service.paths, &service.methods, &opened);
         }
         let unpaid = Unpaid::open(&config.unpaid, old.map(|old| &old.unpaid));
-        Ok(Self { routes, unpaid })
+        Ok(Self { routes, unpaid, proxies: config.proxies.clone() })
     }
 
     /// The service of that name.

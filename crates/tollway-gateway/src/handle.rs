@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use crate::admit::Desk;
 use crate::body::{self, Body};
 use crate::check::Uses;
+use crate::client::Sender;
 use crate::cors::{self, Cors};
 use crate::forward::forward;
 use crate::gate::{Basis, Permit};
@@ -34,7 +35,8 @@ pub(crate) async fn handle(
     connection: &Connection,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let mut entry = Entry::new(connection.client(), request.method(), request.uri());
+    let sender = Sender::of(connection, &snapshot.proxies, request.headers());
+    let mut entry = Entry::new(sender.address, request.method(), request.uri());
     let (head, body) = request.into_parts();
     let form = Form::of(&head);
     let response = match find(&snapshot, &head) {
@@ -46,7 +48,7 @@ pub(crate) async fn handle(
             let cors = service.passage.cors.as_ref();
             let allowed = cors.map(|cors| (cors, cors.allowed(&head.headers)));
             let unpaid = &snapshot.unpaid;
-            let visit = Visit { till, connection, service, unpaid, host };
+            let visit = Visit { till, sender, service, unpaid, host };
             let answered = visit.answer(head, body, &mut entry).await;
             let mut response = or_ended(answered, &form, &mut entry);
             if let Some((cors, allowed)) = allowed {
@@ -83,7 +85,7 @@ fn or_ended(
 /// One request at the service it is for.
 struct Visit<'a> {
     till: &'a Till,
-    connection: &'a Connection,
+    sender: Sender<'a>,
     service: &'a Service,
     unpaid: &'a Unpaid,
     /// Whom the client thinks it is talking to.
@@ -114,8 +116,8 @@ impl Visit<'_> {
             Basis::Paid(verified) if !verified.counters().is_empty() => Some(Uses::of(verified)),
             Basis::Paid(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
         };
-        let Visit { till, connection, service, host, .. } = self;
-        let forwarded = forward(service, connection, uri, head, body, host, permit).await;
+        let Visit { till, sender, service, host, .. } = self;
+        let forwarded = forward(service, &sender, uri, head, body, host, permit).await;
         if let (Err(UpstreamError::Unreachable(_)), Some(uses)) = (&forwarded, uses) {
             uses.give_back(&till.books).await;
         }
@@ -134,7 +136,7 @@ impl Visit<'_> {
             return Err(Ended::TooLarge(most));
         }
         let uri = passage.rewrite(&head.uri).map_err(BadRequest::from)?;
-        let (client, now) = (Some(self.connection.client()), SystemTime::now());
+        let (client, now) = (Some(self.sender.address), SystemTime::now());
         let Service { tariff, prices, limits, .. } = self.service;
         let desk = Desk { till: self.till, tariff, prices, limits, unpaid: self.unpaid };
         let permit = desk.admit(head, client, now).await?;

@@ -97,6 +97,7 @@ pub(crate) fn strip_credentials(headers: &mut HeaderMap) {
 pub(crate) fn set_forwarded(
     headers: &mut HeaderMap,
     client: &HeaderValue,
+    scheme: &HeaderValue,
     host: Option<&HeaderValue>,
 ) {
     let claimed: Vec<HeaderName> = headers.keys().filter(|n| is_claim(n)).cloned().collect();
@@ -104,7 +105,7 @@ pub(crate) fn set_forwarded(
         headers.remove(name);
     }
     headers.insert(FORWARDED_FOR.clone(), client.clone());
-    headers.insert(FORWARDED_PROTO.clone(), HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_PROTO.clone(), scheme.clone());
     if let Some(host) = host {
         headers.insert(FORWARDED_HOST.clone(), host.clone());
     }
@@ -235,7 +236,7 @@ mod tests {
             ("x-real", "stays"),
         ]);
         let (client, host) = (HeaderValue::from_static("::1"), HeaderValue::from_static("h:1"));
-        set_forwarded(&mut headers, &client, Some(&host));
+        set_forwarded(&mut headers, &client, &HeaderValue::from_static("http"), Some(&host));
         let expected = [
             ("x-real", "stays"),
             ("x-forwarded-for", "::1"),

@@ -28,6 +28,7 @@ mod admit;
 mod body;
 mod books;
 mod check;
+mod client;
 pub mod config;
 mod cors;
 mod forward;

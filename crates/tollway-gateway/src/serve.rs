@@ -18,6 +18,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::client;
 use crate::gateway::Gateway;
 use crate::handle::handle;
 
@@ -60,8 +61,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(peer: SocketAddr, stage: watch::Sender<Stage>) -> Self {
-        let client = peer.ip().to_canonical();
+    fn new(client: IpAddr, stage: watch::Sender<Stage>) -> Self {
         let text = HeaderValue::try_from(client.to_string()).expect("an address is ASCII");
         Self { client, client_text: text, stage, used: AtomicBool::new(false) }
     }
@@ -101,9 +101,9 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = Connection::new(peer, stage.clone());
                 let (gateway, builder) = (gateway.clone(), Arc::clone(&builder));
-                tokio::spawn(converse(gateway, builder, stream, connection, stage.subscribe()));
+                let (receiver, stage) = (stage.subscribe(), stage.clone());
+                tokio::spawn(welcome(gateway, builder, stream, peer, stage, receiver));
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection can be taken");
@@ -199,6 +199,35 @@ async fn converse(
             }
         }
     }
+}
+
+/// Finds out who is there, and talks to them.
+async fn welcome(
+    gateway: Gateway,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    stage: watch::Sender<Stage>,
+    mut receiver: watch::Receiver<Stage>,
+) {
+    let mut client = peer.ip().to_canonical();
+    let snapshot = gateway.snapshot();
+    if snapshot.proxies.protocol && snapshot.proxies.trust(client) {
+        let patience = gateway.patience().header;
+        let named = tokio::select! {
+            named = tokio::time::timeout(patience, client::proxied(&mut stream)) => named,
+            _ = wait_for(&mut receiver, Stage::Closing) => return,
+        };
+        match named {
+            Ok(Ok(named)) => client = named.unwrap_or(client),
+            Ok(Err(error)) => {
+                return tracing::warn!(%error, proxy = %client, "a proxy does not say whom it serves");
+            }
+            Err(_) => return,
+        }
+    }
+    drop(snapshot);
+    converse(gateway, builder, stream, Connection::new(client, stage), receiver).await;
 }
 
 /// Waits until the gateway is that far with stopping.

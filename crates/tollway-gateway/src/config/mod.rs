@@ -6,6 +6,7 @@ mod limits;
 mod mistake;
 mod passage;
 mod pricing;
+mod proxies;
 mod rates;
 mod raw;
 mod records;
@@ -28,6 +29,7 @@ pub use limits::{By, Freebie, Limit, Rate, Unpaid};
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use passage::{Edits, Origins, Passage};
 pub use pricing::{Amount, Decimal, Quote, Source};
+pub use proxies::{Proxies, Told};
 pub use rates::Rates;
 pub use records::Records;
 pub use service::Service;
@@ -46,6 +48,9 @@ pub(crate) static KEYS: &[&str] = &[
     "node_timeout",
     "header_timeout",
     "stop_timeout",
+    "trusted_proxies",
+    "proxies_tell",
+    "proxy_protocol",
     "unpaid_per_ip",
     "unpaid_total",
     "rates",
@@ -74,6 +79,8 @@ pub struct Config {
     pub old_secrets: Vec<SecretSource>,
     /// How patient the gateway is.
     pub patience: Patience,
+    /// Which proxies stand in front of it.
+    pub proxies: Proxies,
     /// How many bills may be written for who does not pay.
     pub unpaid: Unpaid,
     /// Where rates come from, for prices in other currencies.
@@ -151,6 +158,7 @@ impl Config {
             header: wait("header_timeout", default.header),
             stop: wait("stop_timeout", default.stop),
         };
+        let proxies = proxies::read(&mut reader, &mut keys);
         let unpaid = limits::unpaid(&mut reader, &mut keys);
         let has_rates = keys.has("rates");
         let rates = rates::read(&mut reader, &mut keys);
@@ -164,6 +172,7 @@ impl Config {
             secret,
             old_secrets,
             patience,
+            proxies,
             unpaid,
             rates,
             store,

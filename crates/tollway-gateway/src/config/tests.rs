@@ -69,6 +69,7 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         "no_invoice",
         "pricer",
         "pricer_ca",
+        "trusted_proxies",
         "rates",
         "rates_pointer",
         "rates_ca",
@@ -229,6 +230,9 @@ fn a_price_that_nobody_can_tell_is_refused() {
     assert!(with("auth = 'off'\n[[service.rule]]\nname = 'x'").contains("it has no rules"));
     assert!(with("rates = 1\nprice = '1 sat'").contains("`rates` is not a key of [[service]]"));
     let rates = |lines: &str| mistakes(&format!("{lines}\n{LEAST}"));
+    assert!(rates("trusted_proxies = '10.0.0.0/33'")[0].contains("a network or an address"));
+    assert!(rates("proxies_tell = 'xff'")[0].contains("`x-forwarded-for` or `forwarded`"));
+    assert!(rates("unpaid_per_ip = '10'")[0].contains("or `off`"));
     assert!(rates("rates = 'http://h'")[0].contains("has no `rates_pointer`"));
     assert!(rates("rates = 'h'\nrates_pointer = 'x'").iter().all(|why| why.contains("write for")));
     let twice = "[[service.rule]]\nname = 'x'\n[[service.rule]]\nname = 'x'\npath = 'y'";

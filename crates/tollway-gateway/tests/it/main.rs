@@ -17,6 +17,7 @@ mod paths;
 mod paying;
 mod prices;
 mod protocols;
+mod proxied;
 mod raw;
 mod shop;
 mod stopping;
