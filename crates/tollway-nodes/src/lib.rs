@@ -14,19 +14,34 @@
 //! ```
 
 mod address;
+mod api;
 mod cln;
 mod doubt;
+mod eclair;
 mod http;
+mod lnbits;
 mod lnd;
 mod nwc;
+mod phoenixd;
 mod purse;
 mod remote;
 mod watched;
 
 pub use cln::ClnDriver;
+pub use eclair::EclairDriver;
+pub use lnbits::LnbitsDriver;
 pub use lnd::LndDriver;
 pub use nwc::NwcDriver;
+pub use phoenixd::PhoenixdDriver;
 pub use purse::PurseDriver;
 
 /// Every driver of this crate. [`l402::node::open`] chooses among them by the URL's scheme.
-pub static DRIVERS: &[&dyn l402::Driver] = &[&PurseDriver, &LndDriver, &ClnDriver, &NwcDriver];
+pub static DRIVERS: &[&dyn l402::Driver] = &[
+    &PurseDriver,
+    &LndDriver,
+    &ClnDriver,
+    &NwcDriver,
+    &PhoenixdDriver,
+    &LnbitsDriver,
+    &EclairDriver,
+];

@@ -32,7 +32,14 @@ const RUNE_CODES: std::ops::RangeInclusive<i64> = 1500..=1502;
 #[derive(Debug)]
 pub(super) enum Rpc {
     Socket(PathBuf),
-    Rest { http: Http<Web>, rune: Watched<Rune> },
+    Rest(Box<Rest>),
+}
+
+/// CLNRest, and the rune that is shown to it.
+#[derive(Debug)]
+pub(super) struct Rest {
+    http: Http<Web>,
+    rune: Watched<Rune>,
 }
 
 /// A command that was not carried out, or may not have been.
@@ -106,16 +113,18 @@ impl Rpc {
     }
 
     pub(super) fn by_rest(web: Web, rune: PathBuf) -> Self {
-        Self::Rest { http: Http::new(web), rune: Watched::new(rune, rune::read) }
+        Self::Rest(Box::new(Rest { http: Http::new(web), rune: Watched::new(rune, rune::read) }))
     }
 
     /// The command that makes what is lacking for that part, or nothing if nothing is.
     pub(super) fn lacks(&self, part: &Part) -> Result<Option<String>, NodeError> {
         match self {
             Self::Socket(_) => Ok(None),
-            Self::Rest { rune, .. } => {
-                Ok(rune.now().map_err(|error| NodeError::from(Fault::Rune(error)))?.lacks(part))
-            }
+            Self::Rest(rest) => Ok(rest
+                .rune
+                .now()
+                .map_err(|error| NodeError::from(Fault::Rune(error)))?
+                .lacks(part)),
         }
     }
 
@@ -146,14 +155,14 @@ impl Rpc {
         parameters: &impl Serialize,
         may_be_repeated: bool,
     ) -> Result<T, Fault> {
-        let (http, rune) = match self {
+        let Rest { http, rune } = match self {
             Self::Socket(path) => {
                 let request = Request { jsonrpc: "2.0", id: "tollway", method, params: parameters };
                 let body = serde_json::to_vec(&request).expect("these shapes are JSON");
                 let answer = by_socket(path, body).await.map_err(Fault::NoAnswer)?;
                 return read(&answer, method);
             }
-            Self::Rest { http, rune } => (http, rune),
+            Self::Rest(rest) => &**rest,
         };
         let rune = rune.now().map_err(Fault::Rune)?;
         let mut value = HeaderValue::try_from(rune.text.expose())

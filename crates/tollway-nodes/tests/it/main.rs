@@ -11,3 +11,4 @@ mod purse_lost;
 mod purse_strange;
 mod purse_url;
 mod running;
+mod small;

@@ -1,0 +1,154 @@
+//! What the drivers of small REST APIs have in common: a password or key from a file in a header, JSON
+//! or a form, and one reading of what went wrong.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use l402::{NodeError, NodeErrorKind, Secret, Why};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::http::{Answer, Call, Http, NoAnswer, Web};
+use crate::remote::Ordered;
+use crate::watched::{Unusable, Watched};
+
+/// How long a node may take for an answer that needs no payment.
+const ANSWER: Duration = Duration::from_secs(30);
+/// As much of a node's own words as is repeated, in characters.
+const LONGEST_WORDS: usize = 200;
+
+/// A node's REST API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    driver: &'static str,
+    http: Http<Web>,
+    key: Watched<Secret<String>>,
+    login: Login,
+}
+
+/// How the key is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Login {
+    /// As the password of nobody (HTTP basic authentication).
+    Password,
+    /// In a header of its own.
+    Header(&'static str),
+}
+
+/// A call that did not succeed.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    NoAnswer(NoAnswer),
+    TimedOut,
+    Key(std::io::Error),
+    Refused { status: StatusCode, words: String },
+    Strange(serde_json::Error),
+}
+
+/// The node's own words.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Said {
+    #[error("the node said: {words} ({status})")]
+    No { status: StatusCode, words: String },
+    #[error("the node refused the key in the file ({status}); does it allow this?")]
+    NotYou { status: StatusCode },
+}
+
+impl Api {
+    pub(crate) fn new(driver: &'static str, web: Web, key: PathBuf, login: Login) -> Self {
+        Self { driver, http: Http::new(web), key: Watched::new(key, read), login }
+    }
+
+    /// Asks for something that no money hangs on.
+    pub(crate) async fn query<T: DeserializeOwned>(&self, call: Call) -> Result<T, Fault> {
+        let call = self.signed(call)?;
+        match timeout(ANSWER, self.http.ask(&call)).await {
+            Ok(answer) => understood(answer.map_err(Fault::NoAnswer)?),
+            Err(_) => Err(Fault::TimedOut),
+        }
+    }
+
+    /// Gives an order, and waits for as long as it takes. It is never sent twice.
+    pub(crate) async fn order<T: DeserializeOwned>(&self, call: Call) -> Result<T, Fault> {
+        let call = self.signed(call)?;
+        understood(self.http.order(&call).await.map_err(Fault::NoAnswer)?)
+    }
+
+    fn signed(&self, call: Call) -> Result<Call, Fault> {
+        let key = self.key.now().map_err(Fault::Key)?;
+        let (name, value) = match self.login {
+            Login::Password => {
+                let pair = Secret::new(format!(":{}", key.expose()));
+                let value = format!("Basic {}", BASE64_STANDARD.encode(pair.expose()));
+                (header::AUTHORIZATION, value)
+            }
+            Login::Header(name) => (HeaderName::from_static(name), key.expose().clone()),
+        };
+        let mut value = HeaderValue::try_from(value).expect("the key was checked when it was read");
+        value.set_sensitive(true);
+        Ok(call.with(name, value))
+    }
+
+    pub(crate) fn error(&self, fault: Fault) -> NodeError {
+        let of = |kind| NodeError::new(self.driver, kind);
+        match fault {
+            Fault::TimedOut => of(NodeErrorKind::Timeout),
+            Fault::Strange(source) => of(NodeErrorKind::Protocol).because(source),
+            Fault::Key(source) => of(NodeErrorKind::Unauthorized).because(source),
+            Fault::NoAnswer(no_answer) => match no_answer {
+                NoAnswer::Impostor { .. } | NoAnswer::Plaintext { .. } => {
+                    of(NodeErrorKind::Unauthorized).because(no_answer)
+                }
+                _ => of(NodeErrorKind::Unreachable).because(no_answer),
+            },
+            Fault::Refused { status, .. } if is_not_you(status) => {
+                of(NodeErrorKind::Unauthorized).because(Said::NotYou { status })
+            }
+            Fault::Refused { status, words } => {
+                of(NodeErrorKind::Refused).because(Said::No { status, words })
+            }
+        }
+    }
+
+    /// What became of an order that failed so. A refusal is looked into, unless it is of the key.
+    pub(crate) fn ordered(&self, fault: Fault) -> Ordered {
+        let why = match &fault {
+            Fault::NoAnswer(no_answer) if !no_answer.is_lost() => Some(Why::Unreachable),
+            Fault::Key(_) => Some(Why::Refused),
+            Fault::Refused { status, .. } if is_not_you(*status) => Some(Why::Refused),
+            _ => None,
+        };
+        let refused = matches!(&fault, Fault::Refused { .. });
+        let source = self.error(fault);
+        match why {
+            Some(why) => Ordered::NotBegun { why, source },
+            None if refused => Ordered::Refused { why: Why::Refused, source },
+            None => Ordered::Lost(source),
+        }
+    }
+}
+
+fn is_not_you(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+fn understood<T: DeserializeOwned>(Answer { status, body }: Answer) -> Result<T, Fault> {
+    if status.is_success() {
+        return serde_json::from_slice(&body).map_err(Fault::Strange);
+    }
+    let words = String::from_utf8_lossy(&body);
+    let words = words.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect();
+    Err(Fault::Refused { status, words })
+}
+
+/// A key's file: one line that fits in a header.
+fn read(file: &[u8]) -> Result<Secret<String>, Unusable> {
+    let text = std::str::from_utf8(file).map_err(|_| "is no text")?.trim();
+    if text.is_empty() || HeaderValue::try_from(text).is_err() {
+        return Err("must be one line with a password or key in it");
+    }
+    Ok(Secret::new(text.to_owned()))
+}

@@ -1,0 +1,226 @@
+//! `phoenixd://127.0.0.1:9740?password=file:/…`: ACINQ's phoenixd, by its HTTP API
+//! (<https://phoenix.acinq.co/server/api>).
+//!
+//! phoenixd counts in whole satoshi and takes no limit for a fee: its fee is published, 0.4 % and 4 sat.
+//! What this file decides is that an order is given only where that fits under the order's own limit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::StatusCode;
+use l402::{
+    Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, PaymentHash,
+    Preimage, Why,
+};
+use serde::Deserialize;
+
+use crate::address::{Address, bad};
+use crate::api::{Api, Fault, Login};
+use crate::http::{Call, Trust, Web};
+use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word};
+
+const NAME: &str = "phoenixd";
+const EXAMPLE: &str = "phoenixd://127.0.0.1:9740?password=file:/home/me/phoenixd.password";
+/// The port that phoenixd has unless told.
+const PORT: u16 = 9740;
+/// Its published fee for a payment: this share, in millionths, and this much.
+const FEE_PPM: u32 = 4_000;
+const FEE_BASE: Msat = Msat::from_msat(4_000);
+
+/// The driver of `phoenixd:` and `phoenixd+https:` URLs.
+///
+/// `password` is the `file:/path` of `http-password`, or of `http-password-limited-access` to be paid
+/// only, with `limited=yes`. `phoenixd:` speaks in the clear and only on this machine;
+/// `phoenixd+https:` takes `cert` as `lnd:` does.
+#[derive(Clone, Copy, Debug)]
+pub struct PhoenixdDriver;
+
+/// An open node.
+#[derive(Debug)]
+struct Phoenixd {
+    api: Api,
+    network: Network,
+}
+
+#[derive(Debug, Deserialize)]
+struct Info {
+    chain: String,
+}
+
+/// `POST /payinvoice`: a preimage, or a reason.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Paid {
+    payment_preimage: Option<String>,
+    reason: Option<String>,
+}
+
+/// `GET /payments/outgoingbyhash/{hash}`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Outgoing {
+    is_paid: bool,
+    preimage: Option<String>,
+    /// In millisatoshi.
+    fees: Option<u64>,
+    completed_at: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Incoming {
+    is_paid: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Made {
+    serialized: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("phoenixd is on the chain `{0}`, where we do not pay")]
+    UnknownNetwork(String),
+    #[error(
+        "phoenixd's fee is {fee}, more than the limit of {limit}, and it cannot be told a limit"
+    )]
+    Fee { fee: Msat, limit: Msat },
+    #[error("phoenixd did not pay: {0}")]
+    Failed(String),
+    #[error("a payment that is paid, without its preimage")]
+    NoPreimage,
+    #[error("phoenixd's invoices are for whole satoshi, and {0} is none")]
+    PartOfASat(Msat),
+}
+
+fn error(kind: NodeErrorKind, trouble: Trouble) -> NodeError {
+    NodeError::new(NAME, kind).because(trouble)
+}
+
+#[async_trait]
+impl Driver for PhoenixdDriver {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["phoenixd", "phoenixd+https"]
+    }
+
+    fn example(&self) -> &'static str {
+        EXAMPLE
+    }
+
+    async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
+        let address = Address::parse(NAME, url, EXAMPLE)?;
+        let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
+        let mut parameters = address.only_parameters()?;
+        let trust = match url.scheme() {
+            "phoenixd+https" => {
+                Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned))
+            }
+            _ => None,
+        };
+        let password = parameters.take_secret("password")?;
+        let limited = parameters.take_yes_or_no("limited")?;
+        parameters.finish("a phoenixd URL takes password and limited")?;
+        let Some(password) = password else {
+            let remedy = "is missing: put http-password of ~/.phoenix/phoenix.conf into a file, \
+                          and give password=file:/path/to/it";
+            return Err(bad(NAME, "password", remedy));
+        };
+        let api = Api::new(NAME, Web::new(&host, port, trust), password, Login::Password);
+        let info: Result<Info, Fault> = api.query(Call::get("/getinfo")).await;
+        let info = info.map_err(|fault| api.error(fault))?;
+        let network = info.chain.parse().map_err(|_| {
+            error(NodeErrorKind::Refused, Trouble::UnknownNetwork(info.chain.clone()))
+        })?;
+        let node = Arc::new(Phoenixd { api, network });
+        let payer = (!limited).then(|| Arc::new(Paying::new(Arc::clone(&node))) as _);
+        Ok(Node { payer, invoicer: Some(Arc::new(Invoicing(node))) })
+    }
+}
+
+fn paid(preimage: Option<&str>, fee: Msat) -> Result<Word, NodeError> {
+    let preimage: Option<Preimage> = preimage.and_then(|text| text.parse().ok());
+    match preimage {
+        Some(preimage) => Ok(Word::Paid { preimage, fee }),
+        None => Err(error(NodeErrorKind::Protocol, Trouble::NoPreimage)),
+    }
+}
+
+impl Remote for Phoenixd {
+    const NAME: &'static str = NAME;
+
+    fn network(&self) -> Network {
+        self.network
+    }
+
+    async fn order(&self, order: &Order) -> Ordered {
+        let share = order.invoice.amount().ppm_ceil(FEE_PPM);
+        let fee = share.checked_add(FEE_BASE).unwrap_or(Msat::SUPPLY);
+        if fee > order.max_fee {
+            let source = error(NodeErrorKind::Refused, Trouble::Fee { fee, limit: order.max_fee });
+            return Ordered::NotBegun { why: Why::NoRoute, source };
+        }
+        // It makes no promise about being ordered twice.
+        let hash = order.invoice.payment_hash();
+        match self.ask(hash).await {
+            Ok(Word::NeverHeard | Word::NotPaid(_)) => {}
+            Ok(word) => return Ordered::Taken(word),
+            Err(source) => return Ordered::NotBegun { why: Why::Unreachable, source },
+        }
+        let call = Call::form("/payinvoice", &[("invoice", order.invoice.as_str())]);
+        let answer: Paid = match self.api.order(call).await {
+            Ok(answer) => answer,
+            Err(fault) => return self.api.ordered(fault),
+        };
+        if let Paid { payment_preimage: None, reason: Some(reason) } = answer {
+            let source = error(NodeErrorKind::Refused, Trouble::Failed(reason));
+            return Ordered::Refused { why: Why::NoRoute, source };
+        }
+        // The answer's fee is rounded to satoshi, and the one in its books is not.
+        match self.ask(hash).await {
+            Ok(word) => Ordered::Taken(word),
+            Err(source) => Ordered::Lost(source),
+        }
+    }
+
+    async fn ask(&self, hash: PaymentHash) -> Result<Word, NodeError> {
+        let call = Call::get(format!("/payments/outgoingbyhash/{hash}"));
+        match self.api.query::<Outgoing>(call).await {
+            Ok(Outgoing { is_paid: true, preimage, fees, .. }) => {
+                paid(preimage.as_deref(), Msat::from_msat(fees.unwrap_or(0)))
+            }
+            Ok(Outgoing { completed_at: Some(_), .. }) => Ok(Word::NotPaid(Why::Refused)),
+            Ok(Outgoing { .. }) => Ok(Word::InFlight),
+            Err(Fault::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(Word::NeverHeard),
+            Err(fault) => Err(self.api.error(fault)),
+        }
+    }
+}
+
+impl Issuer for Phoenixd {
+    const NAME: &'static str = NAME;
+
+    fn network(&self) -> Network {
+        self.network
+    }
+
+    async fn issue(&self, amount: Msat, memo: &str, expiry: Duration) -> Result<String, NodeError> {
+        let sat = amount.msat() / 1_000;
+        if Msat::from_sat(sat) != Some(amount) {
+            return Err(error(NodeErrorKind::Refused, Trouble::PartOfASat(amount)));
+        }
+        let (sat, expiry) = (sat.to_string(), expiry.as_secs().to_string());
+        let fields = [("description", memo), ("amountSat", &sat), ("expirySeconds", &expiry)];
+        let made: Result<Made, Fault> = self.api.query(Call::form("/createinvoice", &fields)).await;
+        Ok(made.map_err(|fault| self.api.error(fault))?.serialized)
+    }
+
+    async fn settled(&self, hash: PaymentHash) -> Result<bool, NodeError> {
+        let call = Call::get(format!("/payments/incoming/{hash}"));
+        match self.api.query::<Incoming>(call).await {
+            Ok(incoming) => Ok(incoming.is_paid),
+            Err(Fault::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(false),
+            Err(fault) => Err(self.api.error(fault)),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The drivers of small REST APIs, each against a server that answers as that API's documentation
+//! says, over a fake node; and against ones that lose replies and lie.
+
+mod eclair;
+mod lnbits;
+mod phoenixd;
+mod strange;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use l402::{Invoice, Invoicer, Msat, Paid, PayError, PayOrder, Payer as _};
+use testkit::FakeNode;
+use testkit::contract::Fixture;
+
+use crate::fake::{Asked, Fake, Say};
+
+/// A payer behind an API, and a seller whom it can reach.
+struct Bought {
+    payer: Arc<dyn l402::Payer>,
+    invoicer: Arc<dyn Invoicer>,
+    seller: FakeNode,
+    fee: Msat,
+    _servers: Vec<Fake>,
+}
+
+#[async_trait]
+impl Fixture for Bought {
+    fn payer(&self) -> Arc<dyn l402::Payer> {
+        Arc::clone(&self.payer)
+    }
+
+    fn invoicer(&self) -> Arc<dyn Invoicer> {
+        Arc::clone(&self.invoicer)
+    }
+
+    async fn received(&self) -> Msat {
+        self.seller.received_total()
+    }
+
+    fn routing_fee(&self) -> Msat {
+        self.fee
+    }
+}
+
+fn json(body: &serde_json::Value) -> Say {
+    Say::Json(200, body.to_string())
+}
+
+fn not_found() -> Say {
+    Say::Json(404, "\"Not found\"".to_owned())
+}
+
+fn form(asked: &Asked) -> HashMap<String, String> {
+    url::form_urlencoded::parse(asked.body.as_bytes()).into_owned().collect()
+}
+
+/// What such a server does with an order, whatever it may cost.
+async fn paid(node: &FakeNode, invoice: &str, max_fee: Msat) -> Result<Paid, PayError> {
+    let invoice = Invoice::parse(invoice).unwrap();
+    let patience = Duration::from_secs(60);
+    node.pay(PayOrder { invoice: &invoice, max_fee, patience }).await
+}
