@@ -182,7 +182,9 @@ impl Tariff {
         // What has no price of its own is opened by what is sold for the whole.
         let rules = self.rules.iter().filter(|rule| rule.price.is_none());
         let names = rules.map(|rule| Cow::Borrowed(rule.name.as_str()));
-        self.capability(terms).map(|_| Cow::Borrowed(BASE)).into_iter().chain(names).collect()
+        let others = self.capabilities.iter().map(|name| Cow::Borrowed(name.as_str()));
+        let base = self.capability(terms).map(|_| Cow::Borrowed(BASE));
+        base.into_iter().chain(names).chain(others).collect()
     }
 }
 

@@ -2,11 +2,11 @@
 //! how bad credentials are met. It knows nothing of sockets or upstreams, so the proxy and the tower
 //! layer share it.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, SystemTime};
 
 use l402::Msat;
-use l402::caveat::Unknown;
+use l402::caveat::{CAVEATS, Unknown};
 
 use crate::config::Freebie;
 use crate::matching::PathMatch;
@@ -26,6 +26,11 @@ pub struct Tariff {
     pub(crate) price: Price,
     pub(crate) rules: Vec<Rule>,
     pub(crate) freebie: Option<Freebie>,
+    /// What every token is granted beside its rule.
+    pub(crate) capabilities: Vec<String>,
+    /// Further caveats of every token.
+    pub(crate) constraints: Vec<(String, String)>,
+    pub(crate) request_count: Option<NonZeroU64>,
     pub(crate) free: Vec<PathMatch>,
     pub(crate) no_invoice: Vec<PathMatch>,
     pub(crate) valid_for: Option<Duration>,
@@ -75,6 +80,12 @@ pub enum TariffError {
     /// Not a method.
     #[error("{0}")]
     Method(&'static str),
+    /// A caveat that nobody checks, or that the tariff writes itself.
+    #[error(
+        "that is not a caveat which a token can be given here; write for example `method`, \
+         `path_prefix`, `client_ip` or `not_before`, and a value"
+    )]
+    Constraint,
     /// Two rules of one name.
     #[error("there is another rule of that name")]
     Twice,
@@ -122,6 +133,9 @@ impl Tariff {
             price,
             rules: Vec::new(),
             freebie: None,
+            capabilities: Vec::new(),
+            constraints: Vec::new(),
+            request_count: None,
             free: Vec::new(),
             no_invoice: Vec::new(),
             valid_for: None,
@@ -148,6 +162,42 @@ impl Tariff {
     #[must_use]
     pub fn freebies(mut self, requests: NonZeroU32, window: Duration) -> Self {
         self.freebie = Some(Freebie { requests, window });
+        self
+    }
+
+    /// Grants every token one more capability. A service behind this one, or a rule of that name, may
+    /// ask for it.
+    ///
+    /// # Errors
+    /// [`TariffError::Name`].
+    pub fn capability_of_all(mut self, name: &str) -> Result<Self, TariffError> {
+        if !is_name(name) {
+            return Err(TariffError::Name);
+        }
+        self.capabilities.push(name.to_owned());
+        Ok(self)
+    }
+
+    /// Puts a caveat into every token, for example `method` and `GET,HEAD`.
+    ///
+    /// # Errors
+    /// [`TariffError::Constraint`]: one that nobody here checks would be a promise and no more.
+    pub fn constraint(mut self, condition: &str, value: &str) -> Result<Self, TariffError> {
+        // These are written by the tariff itself.
+        let own = ["services", "preimage", "request_count"].contains(&condition)
+            || ["_capabilities", "_valid_until"].iter().any(|suffix| condition.ends_with(suffix));
+        let known = CAVEATS.iter().any(|caveat| caveat.knows(condition));
+        if own || !known || value.is_empty() || value.chars().any(char::is_control) {
+            return Err(TariffError::Constraint);
+        }
+        self.constraints.push((condition.to_owned(), value.to_owned()));
+        Ok(self)
+    }
+
+    /// Lets every token open so many requests in all. They are counted in the store, atomically.
+    #[must_use]
+    pub fn request_count(mut self, count: NonZeroU64) -> Self {
+        self.request_count = Some(count);
         self
     }
 
@@ -257,6 +307,9 @@ impl Tariff {
             let end = now.saturating_add(time).as_secs();
             caveats.push(format!("{}_valid_until={end}", self.name));
         }
+        let constraints = self.constraints.iter();
+        caveats.extend(constraints.map(|(condition, value)| format!("{condition}={value}")));
+        caveats.extend(self.request_count.map(|count| format!("request_count={count}")));
         caveats
     }
 }
@@ -294,6 +347,34 @@ mod tests {
     fn a_name_cannot_be_more_than_one_service() {
         for bad in ["", "a:0,b", "a,b", "a=b", "a b", "a/b", "é", &"a".repeat(65)] {
             assert_eq!(Tariff::off(bad), Err(TariffError::Name), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_sold_for() {
+        let tariff = tariff()
+            .capability_of_all("write")
+            .unwrap()
+            .constraint("method", "GET,HEAD")
+            .unwrap()
+            .request_count(NonZeroU64::new(5).unwrap());
+        let terms = tariff.terms(&http::Method::GET, "/");
+        let expected = [
+            "services=weather:0",
+            "weather_capabilities=write",
+            "method=GET,HEAD",
+            "request_count=5",
+        ];
+        assert_eq!(tariff.caveats(&terms, SystemTime::UNIX_EPOCH), expected);
+        for (condition, value) in [
+            ("colour", "red"),
+            ("services", "a:0"),
+            ("x_valid_until", "1"),
+            ("method", ""),
+            ("method", "a\nb"),
+        ] {
+            let refused = tariff.clone().constraint(condition, value);
+            assert_eq!(refused, Err(TariffError::Constraint), "{condition}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The keys of a service that make its tariff: what it costs, what is free, and what its tokens say.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::limits::Freebie;
@@ -71,6 +72,7 @@ pub(super) fn read(
         tariff = apply(reader, "no_invoice", &at, tariff, |tariff| tariff.no_invoice(&at.value));
     }
     tariff = times(reader, keys, tariff);
+    tariff = grants(reader, keys, tariff);
     if let Some(at) = reader.text(keys, "memo") {
         tariff = apply(reader, "memo", &at, tariff, |tariff| tariff.memo(&at.value));
     }
@@ -103,6 +105,23 @@ fn times(reader: &mut Reader<'_>, keys: &mut Keys<'_>, mut tariff: Tariff) -> Ta
         }
     }
     tariff
+}
+
+/// What tokens say beside their service and their time.
+fn grants(reader: &mut Reader<'_>, keys: &mut Keys<'_>, mut tariff: Tariff) -> Tariff {
+    for at in reader.texts(keys, "capabilities") {
+        let change = |tariff: Tariff| tariff.capability_of_all(&at.value);
+        tariff = apply(reader, "capabilities", &at, tariff, change);
+    }
+    for (name, value) in reader.text_table(keys, "constraints") {
+        let change = |tariff: Tariff| tariff.constraint(&name.value, &value.value);
+        tariff = apply(reader, "constraints", &name, tariff, change);
+    }
+    let count = reader.number(keys, "request_count", 1..=u64::MAX);
+    match count.and_then(NonZeroU64::new) {
+        Some(count) => tariff.request_count(count),
+        None => tariff,
+    }
 }
 
 /// One `[[service.rule]]`.

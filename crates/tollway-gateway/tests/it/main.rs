@@ -5,6 +5,7 @@
 
 mod access_log;
 mod asking;
+mod caveats;
 mod cors;
 mod known_defects;
 mod layer;
