@@ -6,6 +6,7 @@ mod devnet;
 mod get;
 mod invoice_decode;
 mod node_run;
+mod sell;
 pub(crate) mod serve;
 mod token_attenuate;
 mod token_inspect;
@@ -35,6 +36,7 @@ pub(crate) trait Command: Send + Sync {
 pub(crate) static COMMANDS: &[&dyn Command] = &[
     &demo::Demo,
     &get::Get,
+    &sell::Sell,
     &serve::Serve,
     &node_run::NodeRun,
     &devnet::DevnetUp,

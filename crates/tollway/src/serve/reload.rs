@@ -1,27 +1,29 @@
 //! A configuration that changes while the gateway runs: on SIGHUP, and when its file is written. A
 //! configuration with a mistake changes nothing.
 
-use std::path::{Path, PathBuf};
+use std::convert::Infallible;
+use std::future::pending;
+use std::path::Path;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tollway_gateway::{Config, Gateway};
 
-use crate::command::serve::{parse, read_text};
+use crate::command::serve::read_text;
 use crate::failure::Failure;
+use crate::serve::{Followed, parse};
 
 /// Editors write a file in several steps; what comes within this time is one change.
 const SETTLED: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// Puts each new configuration in force, until it is dropped.
-/// `seen` is the text that `config` was read from.
+/// Puts each new configuration in force, until it is dropped. Without a file there is never one.
 pub(crate) async fn follow(
-    path: PathBuf,
-    mut seen: String,
+    followed: Option<Followed>,
     mut config: Config,
     gateway: Gateway,
-) -> ! {
+) -> Infallible {
+    let Some(Followed { path, text: mut seen }) = followed else { return pending().await };
     let mut hangup = signal(SignalKind::hangup()).ok();
     if hangup.is_none() {
         tracing::warn!("SIGHUP cannot be waited for; write the configuration's file instead");
@@ -51,7 +53,7 @@ pub(crate) async fn follow(
 async fn hung_up(hangup: &mut Option<Signal>) {
     match hangup {
         Some(hangup) => drop(hangup.recv().await),
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 

@@ -288,3 +288,26 @@ async fn what_is_in_flight_is_finished_and_a_second_signal_cuts_it() {
     assert_eq!(gateway.stop("-TERM").await, 0);
     assert_eq!(waiting.await.unwrap().code, 4, "it was cut");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_command_puts_a_price_on_a_server() {
+    let home = private();
+    let market = crate::market::Market::open().await;
+    let (upstream, node) = (market.origin.url(""), market.node());
+    let selling = ["sell", &upstream, "--price", "3", "--free", "/health", "--node", &node];
+    let args = [&selling[..], &["--listen", "127.0.0.1:0"]].concat();
+    let gateway = Staying::start(home.path(), &args).await;
+    assert_eq!(gateway.said["services"][0]["price_msat"], 3_000);
+    let url = gateway.text("/listen");
+    assert_eq!(status(home.path(), &format!("{url}/health")).await, 200);
+    assert_eq!(status(home.path(), &format!("{url}/page")).await, 402);
+    let quote = ["get", "--dry-run", "--format", "json", "--node", &node, &format!("{url}/page")];
+    let said = run(tollway(home.path(), quote)).await;
+    assert_eq!(said.json()["amount_msat"], 3_000, "{said:?}");
+    assert_eq!(gateway.stop("-INT").await, 0);
+
+    let args = ["sell", "nowhere", "--price", "3", "--node", &node];
+    let said = run(tollway(home.path(), args)).await;
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("upstream"), "{said:?}");
+}
