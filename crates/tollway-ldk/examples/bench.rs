@@ -1,10 +1,13 @@
 //! Measures the node on a private network in a folder on the disk, and prints one table.
 //!
 //! ```text
-//! cargo run --release -p tollway-ldk --example bench [FOLDER]
+//! cargo run --release -p tollway-ldk --example bench -- [--payments 100000] [FOLDER]
 //! ```
+//!
+//! With `--payments`, so many are made through one channel, and then one after another compared with
+//! those of a channel that has seen a thousand, in turns, so that a busy machine slows both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +21,9 @@ const PRICE: Msat = Msat::from_msat(10_000);
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let temporary = tempfile::tempdir()?;
-    let folder = std::env::args().nth(1).map_or(temporary.path().to_owned(), PathBuf::from);
-    let config = DevnetConfig { folder: Some(folder), ..DevnetConfig::default() };
+    let (payments, folder) = arguments()?;
+    let folder = folder.unwrap_or_else(|| temporary.path().to_owned());
+    let config = in_folder(&folder);
 
     let started = Instant::now();
     let devnet = Devnet::start(config.clone()).await?;
@@ -46,22 +50,63 @@ async fn main() -> Result<(), Failure> {
     let (alice, bob) = ends(&devnet);
     pay(&alice, &bob).await?;
     print("warm restart of both to a payment", ms(started.elapsed()));
-    long_run(&alice, &bob).await?;
-    print("memory after all that", format!("{} MB", resident_mb()?));
+    if let Some(payments) = payments {
+        let young = Devnet::start(in_folder(&folder.join("young"))).await?;
+        long_run(payments, [&alice, &bob], &young).await?;
+        young.stop().await;
+    }
     devnet.stop().await;
     Ok(())
 }
 
-/// Whether a payment costs the same however many went before it.
-async fn long_run(alice: &Arc<EmbeddedNode>, bob: &Arc<EmbeddedNode>) -> Result<(), Failure> {
-    let payments: usize = match std::env::var("PAYMENTS") {
-        Ok(payments) => payments.parse()?,
-        Err(_) => return Ok(()),
-    };
-    for done in (0..payments).step_by(10_000) {
-        let rate = many(alice, bob, 10_000, 32).await?;
-        print(&format!("payments per second, {done} more before"), rate);
+fn arguments() -> Result<(Option<usize>, Option<PathBuf>), Failure> {
+    let (mut payments, mut folder) = (None, None);
+    let mut given = std::env::args().skip(1);
+    while let Some(argument) = given.next() {
+        if argument == "--payments" {
+            payments = Some(given.next().ok_or("--payments needs a number")?.parse()?);
+        } else {
+            folder = Some(argument.into());
+        }
     }
+    Ok((payments, folder))
+}
+
+fn in_folder(folder: &Path) -> DevnetConfig {
+    DevnetConfig { folder: Some(folder.to_owned()), ..DevnetConfig::default() }
+}
+
+/// Whether a payment costs the same however many went before it.
+async fn long_run(
+    payments: usize,
+    [alice, bob]: [&Arc<EmbeddedNode>; 2],
+    young: &Devnet,
+) -> Result<(), Failure> {
+    const STEP: usize = 10_000;
+    for done in (0..payments).step_by(STEP) {
+        let rate = many(alice, bob, STEP.min(payments - done), 32).await?;
+        print(&format!("  {done} more before, per second"), rate);
+        print("  memory of both nodes and the chain", format!("{} MB", resident_mb()?));
+    }
+    let (ann, ben) = ends(young);
+    many(&ann, &ben, 1_000, 32).await?;
+    let (mut old_times, mut young_times) = (Vec::new(), Vec::new());
+    for _ in 0..40 {
+        for _ in 0..25 {
+            old_times.push(time(pay(alice, bob)).await?);
+        }
+        for _ in 0..25 {
+            young_times.push(time(pay(&ann, &ben)).await?);
+        }
+    }
+    let [old_p50, young_p50] = [&mut old_times, &mut young_times].map(|times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    print("payment p50 after a thousand", ms(young_p50));
+    print("payment p50 after all of these", ms(old_p50));
+    let ratio = old_p50.as_secs_f64() / young_p50.as_secs_f64();
+    print("the second in terms of the first", format!("{ratio:.2}"));
     Ok(())
 }
 

@@ -360,3 +360,6 @@ impl ChangeDestinationSourceSync for Wallet {
         self.change_script().map_err(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

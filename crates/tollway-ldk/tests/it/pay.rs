@@ -221,3 +221,27 @@ async fn a_stop_ends_the_waiting_but_not_the_payment() {
     pay(line.node(0), &tea).await.unwrap();
     line.end().await;
 }
+
+/// Somebody else took the port at which the peer was, and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_at_the_old_address_does_not_keep_the_peer_from_being_found() {
+    let mut line = Line::start(2).await;
+    let stranger = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = stranger.local_addr().unwrap().to_string();
+    let bob = line.node(1).node_id();
+    line.stop(1).await;
+    let alice = Arc::clone(line.node(0));
+    until(async || !alice.channels()[0].usable).await;
+    let taken = async {
+        let patience = Duration::from_millis(1);
+        assert!(alice.connect(bob, &silent, patience).await.is_err());
+        stranger.accept().await.unwrap()
+    };
+    // Held for as long as the test takes.
+    let _call = tokio::time::timeout(PATIENCE, taken).await.unwrap();
+    let reopened = tokio::time::timeout(Duration::from_secs(5), line.reopen(1));
+    reopened.await.expect("it is dialled at its new address at once");
+    drop(alice);
+    line.usable().await;
+    line.end().await;
+}
