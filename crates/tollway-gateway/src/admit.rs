@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use http::request::Parts;
+use l402::scheme::ChargeMalformed;
 
 use crate::check::{Unchecked, check};
+use crate::claim::{Outcome, claim};
 use crate::cors;
 use crate::gate::{self, Basis, Permit, Shut, Verdict};
 use crate::limits::{self, Limits, Unpaid};
@@ -17,7 +19,7 @@ use crate::respond::Ended;
 use crate::route::{self, BadRequest};
 use crate::rule::Terms;
 use crate::tariff::{BadCredential, Tariff};
-use crate::till::Till;
+use crate::till::{Order, Till};
 
 /// Where a service's requests are let in, or asked to pay.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,17 @@ impl Desk<'_> {
                     None => self.ask(&visitor, &terms, Shut::Spent).await,
                 }
             }
+            Ok(Verdict::Claim(payment)) => {
+                self.limits.take(readings.decoded(), address, None).map_err(Ended::TooOften)?;
+                match claim(self.till, self.tariff, payment, head, now).await? {
+                    Outcome::Pass(permit) => Ok(self.noted(permit, now)),
+                    Outcome::Used => self.ask(&visitor, &terms, Shut::Used).await,
+                    Outcome::Again(again) => Err(Ended::Again(Box::new(again))),
+                }
+            }
+            Err(why @ (Shut::Two | Shut::Unreadable(ChargeMalformed::Several))) => {
+                Err(Ended::TwoCredentials(why))
+            }
             Err(why) => self.ask(&visitor, &terms, why).await,
         }
     }
@@ -71,7 +84,7 @@ impl Desk<'_> {
     fn count(&self, visitor: &Visitor<'_>, permit: &Permit) -> Result<(), Ended> {
         let token = match permit.basis() {
             Basis::Paid(verified) => Some(verified.token_id()),
-            Basis::Freebie | Basis::Free | Basis::Off => None,
+            Basis::Once(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
         };
         let path = visitor.readings.decoded();
         self.limits.take(path, visitor.address, token).map_err(Ended::TooOften)
@@ -83,7 +96,14 @@ impl Desk<'_> {
         let Visitor { head, now, .. } = *visitor;
         let presented = match &why {
             Shut::NoCredential => false,
-            Shut::Malformed(_) | Shut::Denied(_) | Shut::Revoked | Shut::Spent => true,
+            Shut::Malformed(_)
+            | Shut::Denied(_)
+            | Shut::Revoked
+            | Shut::Spent
+            | Shut::Unreadable(_)
+            | Shut::NotCharged(_)
+            | Shut::Used
+            | Shut::Two => true,
         };
         if presented && self.tariff.bad_credential == BadCredential::Refuse {
             return Err(Ended::Refused(why));
@@ -114,7 +134,8 @@ impl Desk<'_> {
             return Ok(permit);
         }
         let memo = self.tariff.memo.write(self.tariff.name(), head, price);
-        let bill = self.till.ask(self.tariff, terms, price, &memo, why, now).await?;
+        let order = Order { tariff: self.tariff, terms, price, memo: &memo, head, now };
+        let bill = self.till.ask(&order, why).await?;
         Err(Ended::Asked(Box::new(bill)))
     }
 
@@ -131,9 +152,12 @@ impl Desk<'_> {
 
     /// Notes that somebody has paid, if that is news.
     fn noted(&self, permit: Permit, now: SystemTime) -> Permit {
-        if let Basis::Paid(verified) = permit.basis() {
-            self.till.books.paid(verified.payment_hash(), self.tariff.name(), now);
-        }
+        let hash = match permit.basis() {
+            Basis::Paid(verified) => verified.payment_hash(),
+            Basis::Once(charged) => charged.payment_hash(),
+            Basis::Freebie | Basis::Free | Basis::Off => return permit,
+        };
+        self.till.books.paid(hash, self.tariff.name(), now);
         permit
     }
 }

@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::keep::Keep;
 use crate::log::Entry;
 use crate::upstream::Busy;
 
@@ -28,6 +29,8 @@ const LONGEST_UNWANTED: Duration = Duration::from_secs(5);
 pub struct Body {
     kind: Kind,
     entry: Option<Entry>,
+    /// Writes it down for whoever asks the same again.
+    keep: Option<Box<Keep>>,
     /// How long the upstream may be silent in the middle of it.
     idle: Option<Idle>,
     /// The server is busy with this as long as it flows.
@@ -61,11 +64,17 @@ struct Idle {
 impl Body {
     pub(crate) fn upstream(body: Incoming, idle: Option<Duration>, busy: Option<Busy>) -> Self {
         let idle = idle.map(|most| Idle { most, waiting: None });
-        Self { kind: Kind::Upstream(body), entry: None, idle, _busy: busy }
+        Self { kind: Kind::Upstream(body), entry: None, keep: None, idle, _busy: busy }
     }
 
     pub(crate) fn own(bytes: Bytes) -> Self {
-        Self { kind: Kind::Own(Full::new(bytes)), entry: None, idle: None, _busy: None }
+        Self { kind: Kind::Own(Full::new(bytes)), entry: None, keep: None, idle: None, _busy: None }
+    }
+
+    /// Lets it be written down as it passes.
+    pub(crate) fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = Some(Box::new(keep));
+        self
     }
 
     /// Gives it the line to write when it ends.
@@ -115,6 +124,17 @@ impl http_body::Body for Body {
                 None => entry.whole(),
             }
         }
+        if let Some(keep) = &mut self.keep {
+            match &frame {
+                Some(Ok(frame)) => match frame.data_ref() {
+                    Some(data) => keep.data(data),
+                    None => keep.trailers(),
+                },
+                // Broken off: what there is of it goes when it is dropped.
+                Some(Err(_)) => {}
+                None => keep.whole(),
+            }
+        }
         Poll::Ready(frame)
     }
 
@@ -136,10 +156,9 @@ impl http_body::Body for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         // A body whose length is known is not read beyond its last byte.
-        if http_body::Body::is_end_stream(self)
-            && let Some(entry) = &mut self.entry
-        {
-            entry.whole();
+        if http_body::Body::is_end_stream(self) {
+            self.entry.iter_mut().for_each(Entry::whole);
+            self.keep.iter_mut().for_each(|keep| keep.whole());
         }
     }
 }

@@ -12,7 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Records;
 use crate::seen::Seen;
-use crate::store::{Bill, Event, Horizon, MemoryStore, SharedStore, StoreError, Take};
+use crate::store::{
+    Answer, Bill, Claim, Event, Horizon, MemoryStore, OneTime, SharedStore, StoreError, Take,
+};
 
 /// How many events may wait to be written; after that they are dropped, and that is logged.
 const MOST_WAITING: usize = 16 * 1024;
@@ -118,6 +120,32 @@ impl Books {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a use could not be given back"
+            );
+        }
+    }
+
+    /// Claims a payment that is good for one request.
+    pub(crate) async fn claim(
+        &self,
+        payment: &OneTime,
+        now: SystemTime,
+    ) -> Result<Claim, StoreError> {
+        self.within(self.store.claim(payment, now)).await
+    }
+
+    /// Keeps an answer for whoever asks the same again.
+    pub(crate) async fn answer(&self, hash: PaymentHash, answer: &Answer) {
+        if let Err(error) = self.within(self.store.answer(hash, answer)).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an answer could not be kept");
+        }
+    }
+
+    /// Takes back a claim because nothing came of it.
+    pub(crate) async fn release(&self, hash: PaymentHash) {
+        if let Err(error) = self.within(self.store.release(hash)).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a payment could not be released"
             );
         }
     }

@@ -66,7 +66,7 @@ pub(crate) async fn check(
 }
 
 /// Whether the node says so. What is settled stays settled, so it is asked once.
-async fn settled(till: &Till, hash: PaymentHash) -> Result<(), Unchecked> {
+pub(crate) async fn settled(till: &Till, hash: PaymentHash) -> Result<(), Unchecked> {
     let settled = &till.books.settled;
     if settled.has(hash) {
         return Ok(());

@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use http::request::Parts;
+use l402::scheme::{ChargeDenied, ChargeMalformed, Charged};
 use l402::{Credential, Denied, Facts, Keyring, Malformed, Msat, Verified};
 
 use crate::check::Checked;
+use crate::claim::First;
+use crate::payment::Binding;
 use crate::rule::{Price, Terms};
 use crate::store::Take;
 use crate::tariff::Tariff;
@@ -31,6 +34,8 @@ pub(crate) enum Verdict {
     Admit(Permit),
     /// It may pass if the store and the node do not object.
     Check(Conditional),
+    /// It may pass if its payment was not used before.
+    Claim(Claimable),
 }
 
 /// A verified credential that is not enough by itself.
@@ -40,6 +45,13 @@ pub(crate) struct Conditional {
     verified: Verified,
 }
 
+/// A verified payment that is good for one request: this one, if it is the first.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Claimable {
+    charged: Charged,
+}
+
 /// Why a request may pass.
 ///
 /// Exhaustive on purpose: a new way in must be named wherever it is written down.
@@ -47,6 +59,8 @@ pub(crate) struct Conditional {
 pub enum Basis {
     /// A credential was verified.
     Paid(Verified),
+    /// A payment was verified that is good for this one request.
+    Once(Charged),
     /// It is one of the few that cost nothing.
     Freebie,
     /// The path, or the whole service, costs nothing.
@@ -75,6 +89,30 @@ pub(crate) enum Shut {
     /// The token counts its uses, and all of them are used.
     #[error("the token has no use left")]
     Spent,
+    /// The credential of a one-time payment cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] ChargeMalformed),
+    /// The one-time payment does not open this door.
+    #[error(transparent)]
+    NotCharged(#[from] ChargeDenied),
+    /// The one-time payment was used before.
+    #[error("the payment was used for another request")]
+    Used,
+    /// It came with a token and with a one-time payment.
+    #[error("the request has two different credentials; send one")]
+    Two,
+}
+
+impl Claimable {
+    /// What was verified.
+    pub(crate) fn charged(&self) -> &Charged {
+        &self.charged
+    }
+
+    /// The permit, now that [`First`] stands for the claim.
+    pub(crate) fn permit(self, _first: First) -> Permit {
+        Permit { basis: Basis::Once(self.charged) }
+    }
 }
 
 impl Conditional {
@@ -100,7 +138,7 @@ impl Basis {
     /// One word for the log.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Paid(_) => "paid",
+            Self::Paid(_) | Self::Once(_) => "paid",
             Self::Freebie => "freebie",
             Self::Free => "free",
             Self::Off => "off",
@@ -117,6 +155,10 @@ impl Shut {
             Self::Denied(_) => "the credential does not open this",
             Self::Revoked => "the token was revoked",
             Self::Spent => "the token has no use left",
+            Self::Unreadable(_) => "the payment cannot be read",
+            Self::NotCharged(_) => "the payment does not open this",
+            Self::Used => "the payment was used before",
+            Self::Two => "two credentials",
         }
     }
 }
@@ -140,6 +182,17 @@ pub(crate) fn judge(
     }
     if terms.free || terms.price == Price::Fixed(Msat::ZERO) {
         return admit(Basis::Free);
+    }
+    if let Some(binding) = Binding::of(tariff, head)
+        && let Some(charged) = binding.verify(&till.charge_keys, head, now)?
+    {
+        return match Credential::read(&head.headers) {
+            Ok(None) => Ok(Verdict::Claim(Claimable { charged })),
+            Ok(Some(_)) | Err(_) => Err(Shut::Two),
+        };
+    }
+    if !tariff.schemes.l402 {
+        return Err(Shut::NoCredential);
     }
     let verified = verify(tariff, terms, &till.keyring, head, client_ip, now)?;
     if till.books.is_revoked(verified.token_id()) {

@@ -87,7 +87,7 @@ impl Gateway {
     ) -> Result<Self, OpenError> {
         let snapshot = ArcSwap::from_pointee(Snapshot::open(config, environment, None)?);
         let books = Books::open(config.store.open().await?, config.records).await?;
-        let till = Till { keyring, invoicer, books, patience: config.patience.node };
+        let till = Till::new(keyring, invoicer, books, config.patience.node);
         let patience = config.patience;
         Ok(Self { inner: Arc::new(Inner { till, patience, environment, snapshot }) })
     }

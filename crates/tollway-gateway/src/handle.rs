@@ -11,7 +11,9 @@ use hyper::body::Incoming;
 
 use crate::admit::Desk;
 use crate::body::{self, Body};
+use crate::books::Books;
 use crate::check::Uses;
+use crate::claim::Underway;
 use crate::client::Sender;
 use crate::cors::{self, Cors};
 use crate::forward::forward;
@@ -111,17 +113,10 @@ impl Visit<'_> {
             }
         };
         entry.iter_mut().for_each(|entry| entry.basis = permit.basis().word());
-        // A use of which nothing came is given back.
-        let uses = match permit.basis() {
-            Basis::Paid(verified) if !verified.counters().is_empty() => Some(Uses::of(verified)),
-            Basis::Paid(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
-        };
+        let taken = Taken::of(&permit, &head);
         let Visit { till, sender, service, host, .. } = self;
         let forwarded = forward(service, &sender, uri, head, body, host, permit).await;
-        if let (Err(UpstreamError::Unreachable(_)), Some(uses)) = (&forwarded, uses) {
-            uses.give_back(&till.books).await;
-        }
-        Ok(forwarded?)
+        Ok(taken.ended(&till.books, forwarded).await?)
     }
 
     /// Everything that can be said before anybody is asked to pay, and then whether a credential opens
@@ -141,6 +136,45 @@ impl Visit<'_> {
         let desk = Desk { till: self.till, tariff, prices, limits, unpaid: self.unpaid };
         let permit = desk.admit(head, client, now).await?;
         Ok(Entrance::Permitted(uri, permit))
+    }
+}
+
+/// What a request took out of the store on its way in.
+enum Taken {
+    Nothing,
+    Uses(Uses),
+    Payment(Box<Underway>),
+}
+
+impl Taken {
+    fn of(permit: &Permit, head: &Parts) -> Self {
+        match permit.basis() {
+            Basis::Paid(verified) if !verified.counters().is_empty() => {
+                Self::Uses(Uses::of(verified))
+            }
+            Basis::Once(charged) => Self::Payment(Box::new(Underway::of(charged, head))),
+            Basis::Paid(_) | Basis::Freebie | Basis::Free | Basis::Off => Self::Nothing,
+        }
+    }
+
+    /// What it took is given back when nothing came of it.
+    async fn ended(
+        self,
+        books: &Arc<Books>,
+        forwarded: Result<Response<Body>, UpstreamError>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        match self {
+            Self::Nothing => {}
+            Self::Payment(payment) => {
+                return payment.ended(books, forwarded, SystemTime::now()).await;
+            }
+            Self::Uses(uses) => {
+                if let Err(UpstreamError::Unreachable(_)) = &forwarded {
+                    uses.give_back(books).await;
+                }
+            }
+        }
+        forwarded
     }
 }
 
@@ -193,6 +227,8 @@ fn note(ended: &Ended, entry: &mut Option<Entry>) {
         | Ended::TooLarge(_)
         | Ended::TooOften(_)
         | Ended::Asked(_)
+        | Ended::TwoCredentials(_)
+        | Ended::Again(_)
         | Ended::Refused(_) => {}
         Ended::Price(error) => tracing::error!(error = chain(error), "no price could be had"),
         Ended::Unchecked(error) => {

@@ -7,6 +7,8 @@ use http::header::{
 };
 use l402::credential;
 
+use crate::claim;
+
 /// Headers that concern one connection and are never passed on (RFC 9110 section 7.6.1, and
 /// section 11.7 for a proxy's own).
 static ONE_HOP: [HeaderName; 9] = [
@@ -23,6 +25,8 @@ static ONE_HOP: [HeaderName; 9] = [
 
 static MACAROON: [HeaderName; 2] =
     [HeaderName::from_static("macaroon"), HeaderName::from_static("grpc-metadata-macaroon")];
+static PAYMENT: [HeaderName; 2] =
+    [HeaderName::from_static("payment-authorization"), HeaderName::from_static("accept-payment")];
 static TOKEN: HeaderName = HeaderName::from_static("token");
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -71,7 +75,7 @@ pub(crate) fn has_word(line: &HeaderValue, word: &str) -> bool {
 /// Takes out every credential of ours, whether it could be read or not: whoever sees one can use it.
 /// `Authorization` in other schemes is the upstream's and stays.
 pub(crate) fn strip_credentials(headers: &mut HeaderMap) {
-    for name in &MACAROON {
+    for name in MACAROON.iter().chain(&PAYMENT) {
         headers.remove(name);
     }
     // Outside gRPC `token` is anybody's name for anything.
@@ -139,6 +143,8 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 /// Takes an upstream's own demands for money in our schemes out of its answer: a client that pays
 /// by itself would pay somebody else's bill with our token. Challenges in other schemes stay.
 pub(crate) fn strip_challenges(headers: &mut HeaderMap) {
+    // A receipt is ours to give.
+    headers.remove(&claim::RECEIPT);
     if !headers.contains_key(WWW_AUTHENTICATE) {
         return;
     }

@@ -17,7 +17,9 @@ use tower::{Layer, Service};
 
 use crate::admit::Desk;
 use crate::books::Books;
+use crate::claim::Underway;
 use crate::config::Records;
+use crate::gate::Basis;
 use crate::headers;
 use crate::limits::{Limits, Unpaid};
 use crate::pricer::{Pricer, Prices};
@@ -99,7 +101,7 @@ impl GateLayer {
         keyring: Keyring,
         books: Arc<Books>,
     ) -> Self {
-        let till = Till { keyring, invoicer, books, patience: Duration::from_secs(10) };
+        let till = Till::new(keyring, invoicer, books, Duration::from_secs(10));
         Self {
             gate: Arc::new(Gate { tariff, prices: Prices::default(), till, client_ip: |_| None }),
         }
@@ -161,8 +163,11 @@ where
             let (mut head, body) = request.into_parts();
             let form = Form::of(&head);
             match gate.admit(&mut head).await {
-                Ok(()) => {
-                    let response = inner.call(Request::from_parts(head, body)).await?;
+                Ok(payment) => {
+                    let mut response = inner.call(Request::from_parts(head, body)).await?;
+                    if let Some(payment) = payment {
+                        payment.answered(&gate.till.books, &mut response, SystemTime::now());
+                    }
                     Ok(response.map(Either::Left))
                 }
                 Err(ended) => Ok(respond(&ended, &form).map(Full::new).map(Either::Right)),
@@ -172,7 +177,7 @@ where
 }
 
 impl Gate {
-    async fn admit(&self, head: &mut Parts) -> Result<(), Ended> {
+    async fn admit(&self, head: &mut Parts) -> Result<Option<Underway>, Ended> {
         if !reading::is_plain(head.uri.path()) {
             return Err(BadRequest::Path.into());
         }
@@ -181,8 +186,12 @@ impl Gate {
         let Self { till, tariff, prices, .. } = self;
         let desk = Desk { till, tariff, prices, limits, unpaid };
         let permit = desk.admit(head, client_ip, now).await?;
+        let payment = match permit.basis() {
+            Basis::Once(charged) => Some(Underway::of(charged, head)),
+            Basis::Paid(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
+        };
         headers::strip_credentials(&mut head.headers);
         head.extensions.insert(Arc::new(permit));
-        Ok(())
+        Ok(payment)
     }
 }

@@ -25,9 +25,11 @@
 //! `src/handle.rs` first.
 
 mod admit;
+mod bill;
 mod body;
 mod books;
 mod check;
+mod claim;
 mod client;
 pub mod config;
 mod cors;
@@ -36,6 +38,7 @@ mod gate;
 mod gateway;
 mod handle;
 mod headers;
+mod keep;
 mod layer;
 mod limits;
 mod log;
@@ -43,6 +46,7 @@ mod manifest;
 pub mod matching;
 mod memo;
 mod passage;
+mod payment;
 pub mod pricer;
 mod reading;
 mod respond;
@@ -64,6 +68,7 @@ pub use gate::{Basis, Permit};
 pub use gateway::{Environment, Gateway};
 pub use layer::{ClientIp, GateLayer, Gated};
 pub use passage::HeaderError;
+pub use payment::Schemes;
 pub use rule::Rule;
 pub use secret::{SecretError, master_key_file};
 pub use serve::Stopped;

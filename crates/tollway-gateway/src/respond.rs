@@ -11,7 +11,9 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::bill;
 use crate::check::Unchecked;
+use crate::claim::Again;
 use crate::gate::Shut;
 use crate::headers;
 use crate::limits::TooOften;
@@ -55,6 +57,12 @@ pub(crate) enum Ended {
     /// Its credential opens nothing, and this service does not ask again.
     #[error(transparent)]
     Refused(Shut),
+    /// It came with more than one credential, and which is meant is anybody's guess.
+    #[error(transparent)]
+    TwoCredentials(Shut),
+    /// It was answered before. Not a failure.
+    #[error("the request was answered before")]
+    Again(Box<Again>),
     /// Its credential is good, and we could not check all of it.
     #[error(transparent)]
     Unchecked(#[from] Unchecked),
@@ -109,7 +117,8 @@ impl Ended {
             Self::TooOften(_) => ("refused", Some("too often")),
             Self::NoService => ("refused", Some("no such service")),
             Self::Asked(bill) => ("asked", Some(bill.why.word())),
-            Self::Refused(why) => ("refused", Some(why.word())),
+            Self::Refused(why) | Self::TwoCredentials(why) => ("refused", Some(why.word())),
+            Self::Again(_) => ("paid", Some("answered before")),
             Self::Unchecked(why) => ("failed", Some(why.word())),
             Self::Price(_) => ("failed", Some("no price")),
             Self::Till(_) => ("failed", Some("no invoice")),
@@ -120,12 +129,23 @@ impl Ended {
 
 /// The answer to a request that ended like this.
 pub(crate) fn respond(ended: &Ended, form: &Form) -> Response<Bytes> {
-    write(answer(ended), form)
+    match ended {
+        Ended::Again(again) => match &**again {
+            Again::Whole { status, headers, body } => {
+                let mut response = Response::new(body.clone());
+                *response.status_mut() = *status;
+                *response.headers_mut() = headers.clone();
+                response
+            }
+            Again::Running | Again::NotKept => write(answer(ended), form),
+        },
+        _ => write(answer(ended), form),
+    }
 }
 
 fn answer(ended: &Ended) -> Answer {
     // gRPC codes: 3 invalid argument, 4 deadline exceeded, 7 permission denied, 8 resource
-    // exhausted, 12 unimplemented, 13 internal (what the L402 text asks of a bill), 14 unavailable, 16 unauthenticated.
+    // exhausted, 10 aborted, 12 unimplemented, 13 internal (what the L402 text asks of a bill), 14 unavailable, 16 unauthenticated.
     let plain = |status, grpc, error: &str, detail: &str| Answer {
         status,
         grpc,
@@ -151,7 +171,22 @@ fn answer(ended: &Ended) -> Answer {
             answer
         }
         Ended::NoService => plain(StatusCode::NOT_FOUND, 12, "not found", &ended.to_string()),
-        Ended::Asked(bill) => asked(bill),
+        Ended::Asked(bill) => {
+            let status = StatusCode::PAYMENT_REQUIRED;
+            Answer { status, grpc: 13, body: bill::body(bill), headers: bill::headers(bill) }
+        }
+        Ended::TwoCredentials(why) => {
+            plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
+        }
+        Ended::Again(again) => {
+            let detail = match &**again {
+                Again::Running => "the same request is being answered; try again later",
+                Again::NotKept | Again::Whole { .. } => {
+                    "the request was answered, and the answer was too long to be kept"
+                }
+            };
+            retry(plain(StatusCode::CONFLICT, 10, "conflict", detail))
+        }
         Ended::Refused(why) => {
             let mut answer = plain(StatusCode::UNAUTHORIZED, 16, "unauthorized", &why.to_string());
             // RFC 9110 section 15.5.2 asks for one; a bare one costs no invoice.
@@ -173,6 +208,7 @@ fn answer(ended: &Ended) -> Answer {
             TillError::Node(_)
             | TillError::Silent(_)
             | TillError::WrongAmount { .. }
+            | TillError::Charge
             | TillError::Random(_),
         ) => retry(plain(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -203,33 +239,6 @@ fn seconds(TooOften(wait): &TooOften) -> u64 {
     wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
 }
 
-/// The 402, with a line for each scheme in the order that old clients need.
-fn asked(bill: &Bill) -> Answer {
-    let mut headers = HeaderMap::new();
-    for line in l402::scheme::ask(&bill.token, &bill.invoice) {
-        headers.append(WWW_AUTHENTICATE, line);
-    }
-    headers.insert(http::header::LINK, HeaderValue::from_static(crate::manifest::LINK));
-    let expires = bill.invoice.expires_at().and_then(|end| {
-        end.duration_since(std::time::SystemTime::UNIX_EPOCH).ok().map(|end| end.as_secs())
-    });
-    let body = json!({
-        "error": "payment required",
-        "detail": shortened(&bill.why.to_string()),
-        "service": bill.service,
-        "price": bill.invoice.amount().to_string(),
-        "price_msat": bill.invoice.amount().msat(),
-        "network": bill.invoice.network().to_string(),
-        "invoice": bill.invoice.as_str(),
-        "payment_hash": bill.invoice.payment_hash().to_string(),
-        "expires_at": expires,
-        "token": bill.token.to_base64(),
-        "how": "pay the Lightning invoice, then send the request again with the header \
-                `Authorization: L402 <token>:<preimage>`, the preimage in hexadecimal",
-    });
-    Answer { status: StatusCode::PAYMENT_REQUIRED, grpc: 13, body, headers }
-}
-
 fn write(answer: Answer, form: &Form) -> Response<Bytes> {
     let Answer { status, grpc, body, mut headers } = answer;
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -237,7 +246,8 @@ fn write(answer: Answer, form: &Form) -> Response<Bytes> {
         Form::Http | Form::Head => {
             let mut text = body.to_string();
             text.push('\n');
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let json = HeaderValue::from_static("application/json");
+            headers.entry(CONTENT_TYPE).or_insert(json);
             headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
             let only_head = matches!(form, Form::Head);
             (status, if only_head { Bytes::new() } else { Bytes::from(text) })
@@ -272,7 +282,7 @@ fn grpc_message(body: &Value) -> HeaderValue {
     HeaderValue::try_from(encoded).expect("printable ASCII")
 }
 
-fn shortened(text: &str) -> &str {
+pub(crate) fn shortened(text: &str) -> &str {
     let mut end = text.len().min(LONGEST_DETAIL);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -11,6 +11,7 @@ use l402::caveat::{CAVEATS, Unknown};
 use crate::config::Freebie;
 use crate::matching::PathMatch;
 use crate::memo::{self, BadMemo, Memo};
+use crate::payment::Schemes;
 use crate::rule::{Price, Rule, Terms};
 
 /// How long an invoice can be paid unless the tariff says otherwise.
@@ -36,6 +37,7 @@ pub struct Tariff {
     pub(crate) valid_for: Option<Duration>,
     pub(crate) unknown: Unknown,
     pub(crate) strict_settlement: bool,
+    pub(crate) schemes: Schemes,
     pub(crate) bad_credential: BadCredential,
     pub(crate) memo: Memo,
     pub(crate) invoice_expiry: Duration,
@@ -141,6 +143,7 @@ impl Tariff {
             valid_for: None,
             unknown: Unknown::Skip,
             strict_settlement: false,
+            schemes: Schemes::default(),
             bad_credential: BadCredential::default(),
             memo: Memo::read("{service}").expect("a name it knows"),
             invoice_expiry: INVOICE_EXPIRY,
@@ -266,6 +269,13 @@ impl Tariff {
     #[must_use]
     pub fn strict_settlement(mut self) -> Self {
         self.strict_settlement = true;
+        self
+    }
+
+    /// In which ways it asks to be paid, and takes payments. Tokens only, unless told.
+    #[must_use]
+    pub fn schemes(mut self, schemes: Schemes) -> Self {
+        self.schemes = schemes;
         self
     }
 

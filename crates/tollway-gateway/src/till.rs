@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::request::Parts;
+use l402::scheme::{Charge, ChargeKeys};
 use l402::{Identifier, Invoice, Invoicer, Keyring, Macaroon, Msat, NodeError};
 
 use crate::books::Books;
 use crate::gate::Shut;
+use crate::payment::{self, Binding};
 use crate::rule::Terms;
 use crate::store;
 use crate::tariff::Tariff;
@@ -18,6 +21,8 @@ pub(crate) struct Till {
     pub(crate) keyring: Keyring,
     pub(crate) invoicer: Arc<dyn Invoicer>,
     pub(crate) books: Arc<Books>,
+    /// What one-time challenges are bound with.
+    pub(crate) charge_keys: ChargeKeys,
     /// How long the node may take to make an invoice.
     pub(crate) patience: Duration,
 }
@@ -29,8 +34,23 @@ pub(crate) struct Bill {
     pub(crate) why: Shut,
     /// What it is for.
     pub(crate) service: String,
-    pub(crate) token: Macaroon,
-    pub(crate) invoice: Invoice,
+    /// A token, and the invoice that pays for it.
+    pub(crate) token: Option<(Macaroon, Invoice)>,
+    /// A payment that is good for one request, and its invoice: the same, where one payment may
+    /// well be used both ways.
+    pub(crate) charge: Option<(Charge, Invoice)>,
+}
+
+/// What somebody is to be asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) tariff: &'a Tariff,
+    pub(crate) terms: &'a Terms,
+    pub(crate) price: Msat,
+    pub(crate) memo: &'a str,
+    /// The request.
+    pub(crate) head: &'a Parts,
+    pub(crate) now: SystemTime,
 }
 
 /// No bill could be made. That is our fault and never theirs, so nobody is asked to pay.
@@ -52,40 +72,104 @@ pub(crate) enum TillError {
         /// What the invoice says.
         made: Msat,
     },
+    /// A one-time challenge cannot be made of it.
+    #[error("no one-time challenge can be made for this request")]
+    Charge,
     /// A token needs a random number.
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),
 }
 
 impl Till {
-    /// Asks for the price of a token for `tariff`, which must have one above nothing.
-    pub(crate) async fn ask(
-        &self,
-        tariff: &Tariff,
-        terms: &Terms,
-        price: Msat,
-        memo: &str,
-        why: Shut,
-        now: SystemTime,
-    ) -> Result<Bill, TillError> {
-        let made = self.invoicer.invoice(price, memo, tariff.invoice_expiry);
+    /// Keys, a node and books.
+    pub(crate) fn new(
+        keyring: Keyring,
+        invoicer: Arc<dyn Invoicer>,
+        books: Arc<Books>,
+        patience: Duration,
+    ) -> Self {
+        let charge_keys = keyring.charge_keys();
+        Self { keyring, invoicer, books, charge_keys, patience }
+    }
+
+    /// Asks for `price`, which must be above nothing, in the ways that service and client have.
+    ///
+    /// A plain token opens whatever a one-time payment at the same price opens, and more; so one
+    /// invoice is enough for both. A counted one does not, and a price that is not in whole satoshis
+    /// is rounded up for the one that counts in them: then there are two.
+    pub(crate) async fn ask(&self, order: &Order<'_>, why: Shut) -> Result<Bill, TillError> {
+        let Order { tariff, price, .. } = *order;
+        let schemes = payment::wanted(tariff.schemes, order.head);
+        let caveats = tariff.caveats(order.terms, order.now);
+        let counted = caveats.iter().any(|caveat| caveat.starts_with("request_count="));
+        let whole = price.sat_ceil().to_msat().unwrap_or(price);
+        let shared = !counted && whole == price;
+        let mut bill = Bill { why, service: tariff.name.clone(), token: None, charge: None };
+        if schemes.l402 {
+            let invoice = self.invoice(order, price).await?;
+            bill.token = Some((self.token(order, &invoice, caveats)?, invoice));
+        }
+        if schemes.charge.is_some() {
+            let invoice = match &bill.token {
+                Some((_, invoice)) if shared => invoice.clone(),
+                _ => self.invoice(order, whole).await?,
+            };
+            bill.charge = Some((self.charge(order, &invoice)?, invoice));
+        }
+        self.note(order, &bill);
+        Ok(bill)
+    }
+
+    async fn invoice(&self, order: &Order<'_>, amount: Msat) -> Result<Invoice, TillError> {
+        let made = self.invoicer.invoice(amount, order.memo, order.tariff.invoice_expiry);
         let invoice = tokio::time::timeout(self.patience, made)
             .await
             .map_err(|_| TillError::Silent(self.patience))??;
-        if invoice.amount() != price {
-            return Err(TillError::WrongAmount { asked: price, made: invoice.amount() });
+        match invoice.amount() == amount {
+            true => Ok(invoice),
+            false => Err(TillError::WrongAmount { asked: amount, made: invoice.amount() }),
         }
+    }
+
+    fn token(
+        &self,
+        order: &Order<'_>,
+        invoice: &Invoice,
+        caveats: Vec<String>,
+    ) -> Result<Macaroon, TillError> {
+        debug_assert!(order.price <= invoice.amount(), "nobody sells for less");
         let mut nonce = [0; 28];
         getrandom::fill(&mut nonce).map_err(TillError::Random)?;
-        let token = self.keyring.mint(invoice.payment_hash(), nonce, tariff.caveats(terms, now));
-        self.books.asked(|| store::Bill {
+        Ok(self.keyring.mint(invoice.payment_hash(), nonce, caveats))
+    }
+
+    fn charge(&self, order: &Order<'_>, invoice: &Invoice) -> Result<Charge, TillError> {
+        let binding = Binding::of(order.tariff, order.head).ok_or(TillError::Charge)?;
+        let end = order.now.checked_add(order.tariff.invoice_expiry);
+        let end = end.into_iter().chain(invoice.expires_at()).min().ok_or(TillError::Charge)?;
+        let charge = self.charge_keys.charge(&binding.offer(), order.price, invoice, end);
+        charge.ok_or(TillError::Charge)
+    }
+
+    /// Writes down what was asked for.
+    fn note(&self, order: &Order<'_>, bill: &Bill) {
+        let entry = |invoice: &Invoice, token: Option<&Macaroon>| store::Bill {
             hash: invoice.payment_hash(),
-            token: Identifier::parse(token.identifier()).ok().map(|found| found.token_id),
-            service: tariff.name.clone(),
-            price: Some(price),
-            issued: now,
+            token: token
+                .and_then(|token| Identifier::parse(token.identifier()).ok())
+                .map(|found| found.token_id),
+            service: bill.service.clone(),
+            price: Some(invoice.amount()),
+            issued: order.now,
             settled: None,
-        });
-        Ok(Bill { why, service: tariff.name.clone(), token, invoice })
+        };
+        if let Some((token, invoice)) = &bill.token {
+            self.books.asked(|| entry(invoice, Some(token)));
+        }
+        if let Some((_, invoice)) = &bill.charge
+            && bill.token.as_ref().is_none_or(|(_, other)| other != invoice)
+        {
+            self.books.asked(|| entry(invoice, None));
+        }
     }
 }

@@ -10,6 +10,7 @@ mod proxies;
 mod rates;
 mod raw;
 mod records;
+mod schemes;
 mod service;
 mod tariff;
 mod template;

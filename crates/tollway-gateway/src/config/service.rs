@@ -54,6 +54,8 @@ pub(crate) static KEYS: &[&str] = &[
     "request_count",
     "strict_caveats",
     "strict_settlement",
+    "schemes",
+    "payment_header",
     "bad_credential",
     "memo",
     "invoice_expiry",

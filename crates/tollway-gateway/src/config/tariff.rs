@@ -7,6 +7,7 @@ use super::limits::Freebie;
 use super::mistake::Problem;
 use super::pricing::{self, Quote, Shared};
 use super::raw::{At, Keys, Reader};
+use super::schemes;
 use super::values;
 use crate::rule::Rule;
 use crate::tariff::{BadCredential, Tariff, TariffError};
@@ -76,6 +77,7 @@ pub(super) fn read(
     if let Some(at) = reader.text(keys, "memo") {
         tariff = apply(reader, "memo", &at, tariff, |tariff| tariff.memo(&at.value));
     }
+    tariff = tariff.schemes(schemes::read(reader, keys));
     if reader.flag(keys, "strict_caveats") == Some(true) {
         tariff = tariff.strict_caveats();
     }

@@ -26,6 +26,7 @@ fn gated(
 ) -> impl Service<Request<String>, Response = Answer, Error = Infallible> + Clone {
     let inner = service_fn(|request: Request<String>| async move {
         let basis = match request.extensions().get::<Arc<Permit>>().unwrap().basis() {
+            Basis::Once(charged) => format!("once {}", charged.payment_hash()),
             Basis::Paid(verified) => format!("paid {}", verified.payment_hash()),
             Basis::Free => "free".to_owned(),
             Basis::Off => "off".to_owned(),

@@ -6,6 +6,7 @@
 mod access_log;
 mod asking;
 mod caveats;
+mod charges;
 mod cors;
 mod known_defects;
 mod layer;
