@@ -38,6 +38,7 @@ mod gate;
 mod gateway;
 mod handle;
 mod headers;
+pub mod import;
 mod keep;
 mod layer;
 mod limits;

@@ -8,6 +8,7 @@ mod asking;
 mod caveats;
 mod charges;
 mod cors;
+mod import;
 mod known_defects;
 mod layer;
 mod limits;

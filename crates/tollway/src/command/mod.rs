@@ -4,6 +4,7 @@
 mod demo;
 mod devnet;
 mod get;
+mod import;
 mod invoice_decode;
 mod node_run;
 mod sell;
@@ -38,6 +39,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &get::Get,
     &sell::Sell,
     &serve::Serve,
+    &import::Import,
     &node_run::NodeRun,
     &devnet::DevnetUp,
     &token_inspect::TokenInspect,

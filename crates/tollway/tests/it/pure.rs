@@ -146,3 +146,21 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     let said = Said::from(child.wait_with_output().unwrap());
     assert_eq!(said, Said { code: 0, stdout: String::new(), stderr: String::new() });
 }
+
+#[test]
+fn import_prints_a_configuration_and_says_what_is_missing_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("aperture.yaml");
+    let yaml = "insecure: true\nauthenticator: {disable: true}\nsqlite: {dbfile: x}\nservices:\n\
+                \x20 - {name: a, address: '127.0.0.1:9000', protocol: http, price: 5}\n";
+    std::fs::write(&file, yaml).unwrap();
+    let said = say(&["import", file.to_str().unwrap()]);
+    let toml = "secret = \"file:gateway.key\"\n\n[[service]]\nname = \"a\"\n\
+                upstream = \"http://127.0.0.1:9000\"\nprice = \"5 sat\"\n";
+    assert_eq!((said.code, said.stdout.as_str()), (0, toml), "{said:?}");
+    let hint = "sqlite.dbfile: Aperture does not know this key and ignores it; it reads \
+                `sqlite.databasefilename`\n";
+    assert!(said.stderr.contains(hint), "{}", said.stderr);
+    let gone = say(&["import", folder.path().join("no.yaml").to_str().unwrap()]);
+    assert!(gone.code != 0 && gone.stdout.is_empty(), "{gone:?}");
+}
