@@ -7,8 +7,8 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LINK, WWW_AUTHENTICATE}
 use l402::scheme::{Asked, ChargeDenied};
 use serde_json::{Value, json};
 
+use crate::discovery;
 use crate::gate::Shut;
-use crate::manifest;
 use crate::respond::shortened;
 use crate::till::Bill;
 
@@ -23,7 +23,7 @@ pub(crate) fn headers(bill: &Bill) -> HeaderMap {
     for line in l402::scheme::ask_for(Asked { token, charge }) {
         headers.append(WWW_AUTHENTICATE, line);
     }
-    headers.insert(LINK, HeaderValue::from_static(manifest::LINK));
+    headers.insert(LINK, HeaderValue::from_static(discovery::LINK));
     if charge.is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     }

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::books::Books;
 use crate::config::{Config, Patience, Proxies};
+use crate::discovery::{self, DOCUMENTS, Document};
 use crate::limits::{Limits, Unpaid};
 use crate::matching::PathMatch;
 use crate::passage::Passage;
@@ -39,6 +40,8 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) routes: Routes<Service>,
+    /// What is told of it.
+    pub(crate) documents: Vec<&'static Document>,
     pub(crate) unpaid: Unpaid,
     pub(crate) proxies: Proxies,
 }
@@ -179,7 +182,11 @@ impl Snapshot {
             routes.add(&service.hosts, &service.paths, &service.methods, &opened);
         }
         let unpaid = Unpaid::open(&config.unpaid, old.map(|old| &old.unpaid));
-        Ok(Self { routes, unpaid, proxies: config.proxies.clone() })
+        let served = |document: &&Document| {
+            document.path == discovery::ALWAYS || config.discovery.contains(&document.path)
+        };
+        let documents = DOCUMENTS.iter().filter(served).collect();
+        Ok(Self { routes, documents, unpaid, proxies: config.proxies.clone() })
     }
 
     /// The service of that name.

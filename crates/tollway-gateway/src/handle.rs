@@ -16,12 +16,12 @@ use crate::check::Uses;
 use crate::claim::Underway;
 use crate::client::Sender;
 use crate::cors::{self, Cors};
+use crate::discovery;
 use crate::forward::forward;
 use crate::gate::{Basis, Permit};
 use crate::gateway::{Service, Snapshot};
 use crate::limits::Unpaid;
 use crate::log::Entry;
-use crate::manifest;
 use crate::reading::Readings;
 use crate::respond::{Ended, Form, respond};
 use crate::route::{self, BadRequest};
@@ -205,7 +205,7 @@ impl PartialEq for Place<'_> {
 
 fn find<'a>(snapshot: &'a Snapshot, head: &Parts) -> Result<Found<'a>, Ended> {
     let host = route::host_of(head)?;
-    if let Some(list) = manifest::respond(&snapshot.routes, host.as_ref(), head) {
+    if let Some(list) = discovery::respond(snapshot, host.as_ref(), head) {
         return Ok(Found::Manifest(list));
     }
     // A browser's question about a method belongs to the service that has the method.

@@ -2,6 +2,7 @@
 //! further check, or says everything that is wrong with it. Nothing is opened here: no file but the
 //! text itself, no socket, no node.
 
+mod discovery;
 mod limits;
 mod mistake;
 mod passage;
@@ -64,6 +65,7 @@ pub(crate) static KEYS: &[&str] = &[
     "record_bills",
     "keep_unpaid",
     "keep_paid",
+    "discovery",
     "service",
 ];
 
@@ -90,6 +92,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// What it writes down there.
     pub records: Records,
+    /// Which documents it serves about itself, besides the price list.
+    pub discovery: Vec<&'static str>,
     /// What is behind it.
     pub services: Vec<Service>,
 }
@@ -164,6 +168,7 @@ impl Config {
         let has_rates = keys.has("rates");
         let rates = rates::read(&mut reader, &mut keys);
         let (store, records) = records::read(&mut reader, &mut keys);
+        let discovery = discovery::read(&mut reader, &mut keys);
         let services = service::read_all(&mut reader, &mut keys, has_rates);
         reader.end(keys, "the configuration", KEYS);
         reader.finish()?;
@@ -178,6 +183,7 @@ impl Config {
             rates,
             store,
             records,
+            discovery,
             services,
         })
     }

@@ -8,6 +8,7 @@ mod asking;
 mod caveats;
 mod charges;
 mod cors;
+mod discovery;
 mod import;
 mod known_defects;
 mod layer;
