@@ -145,64 +145,40 @@ pub(crate) fn respond(ended: &Ended, form: &Form) -> Response<Bytes> {
 
 fn answer(ended: &Ended) -> Answer {
     // gRPC codes: 3 invalid argument, 4 deadline exceeded, 7 permission denied, 8 resource
-    // exhausted, 10 aborted, 12 unimplemented, 13 internal (what the L402 text asks of a bill), 14 unavailable, 16 unauthenticated.
-    let plain = |status, grpc, error: &str, detail: &str| Answer {
-        status,
-        grpc,
-        body: json!({ "error": error, "detail": shortened(detail) }),
-        headers: HeaderMap::new(),
-    };
-    let retry = |mut answer: Answer| {
-        answer.headers.insert(RETRY_AFTER, RETRY_SECONDS);
-        answer
-    };
+    // exhausted, 10 aborted, 12 unimplemented, 13 internal (what the L402 text asks of a bill),
+    // 14 unavailable, 16 unauthenticated.
+    let detail = ended.to_string();
     match ended {
-        Ended::BadRequest(why) => {
-            plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
+        Ended::BadRequest(_)
+        | Ended::TwoCredentials(_)
+        | Ended::Upstream(UpstreamError::Body(_)) => {
+            plain(StatusCode::BAD_REQUEST, 3, "bad request", &detail)
         }
-        Ended::Preflight => plain(StatusCode::FORBIDDEN, 7, "forbidden", &ended.to_string()),
+        Ended::Preflight => plain(StatusCode::FORBIDDEN, 7, "forbidden", &detail),
         Ended::TooLarge(_) | Ended::Upstream(UpstreamError::TooLong(_)) => {
-            plain(StatusCode::PAYLOAD_TOO_LARGE, 8, "content too large", &ended.to_string())
+            plain(StatusCode::PAYLOAD_TOO_LARGE, 8, "content too large", &detail)
         }
         Ended::TooOften(wait) => {
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            let mut answer = plain(status, 8, "too many requests", &ended.to_string());
-            answer.headers.insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
-            answer
+            plain(StatusCode::TOO_MANY_REQUESTS, 8, "too many requests", &detail)
+                .with(RETRY_AFTER, HeaderValue::from(seconds(wait)))
         }
-        Ended::NoService => plain(StatusCode::NOT_FOUND, 12, "not found", &ended.to_string()),
+        Ended::NoService => plain(StatusCode::NOT_FOUND, 12, "not found", &detail),
         Ended::Asked(bill) => {
             let status = StatusCode::PAYMENT_REQUIRED;
             Answer { status, grpc: 13, body: bill::body(bill), headers: bill::headers(bill) }
         }
-        Ended::TwoCredentials(why) => {
-            plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
-        }
-        Ended::Again(again) => {
-            let detail = match &**again {
-                Again::Running => "the same request is being answered; try again later",
-                Again::NotKept | Again::Whole { .. } => {
-                    "the request was answered, and the answer was too long to be kept"
-                }
-            };
-            retry(plain(StatusCode::CONFLICT, 10, "conflict", detail))
-        }
-        Ended::Refused(why) => {
-            let mut answer = plain(StatusCode::UNAUTHORIZED, 16, "unauthorized", &why.to_string());
-            // RFC 9110 section 15.5.2 asks for one; a bare one costs no invoice.
-            answer.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("L402"));
-            answer
-        }
+        Ended::Again(again) => plain(StatusCode::CONFLICT, 10, "conflict", come_again(again))
+            .with(RETRY_AFTER, RETRY_SECONDS),
+        // RFC 9110 section 15.5.2 asks for a challenge; a bare one costs no invoice.
+        Ended::Refused(_) => plain(StatusCode::UNAUTHORIZED, 16, "unauthorized", &detail)
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("L402")),
         // Never a bill: they have paid, and what failed is ours.
-        Ended::Unchecked(why) => {
-            let detail = match why {
-                Unchecked::Store(_) => "uses cannot be counted at the moment; try again later",
-                Unchecked::Node(_) | Unchecked::Unsettled(_) => {
-                    "the payment has not been confirmed here yet; try again later"
-                }
-            };
-            retry(plain(StatusCode::SERVICE_UNAVAILABLE, 14, "unavailable", detail))
-        }
+        Ended::Unchecked(why) => unavailable(match why {
+            Unchecked::Store(_) => "uses cannot be counted at the moment; try again later",
+            Unchecked::Node(_) | Unchecked::Unsettled(_) => {
+                "the payment has not been confirmed here yet; try again later"
+            }
+        }),
         Ended::Price(_)
         | Ended::Till(
             TillError::Node(_)
@@ -210,27 +186,42 @@ fn answer(ended: &Ended) -> Answer {
             | TillError::WrongAmount { .. }
             | TillError::Charge
             | TillError::Random(_),
-        ) => retry(plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            14,
-            "unavailable",
-            "payment cannot be asked for at the moment; nothing is owed",
-        )),
-        Ended::Upstream(why @ UpstreamError::Body(_)) => {
-            plain(StatusCode::BAD_REQUEST, 3, "bad request", &why.to_string())
-        }
+        ) => unavailable("payment cannot be asked for at the moment; nothing is owed"),
         Ended::Upstream(
             why @ (UpstreamError::Unreachable(_)
             | UpstreamError::Silent
             | UpstreamError::Broken(_)
             | UpstreamError::Switched),
-        ) => {
-            let (status, grpc, error) = match why.is_timeout() {
-                true => (StatusCode::GATEWAY_TIMEOUT, 4, "gateway timeout"),
-                false => (StatusCode::BAD_GATEWAY, 14, "bad gateway"),
-            };
-            plain(status, grpc, error, &why.to_string())
+        ) => match why.is_timeout() {
+            true => plain(StatusCode::GATEWAY_TIMEOUT, 4, "gateway timeout", &detail),
+            false => plain(StatusCode::BAD_GATEWAY, 14, "bad gateway", &detail),
+        },
+    }
+}
+
+fn plain(status: StatusCode, grpc: u8, error: &str, detail: &str) -> Answer {
+    let body = json!({ "error": error, "detail": shortened(detail) });
+    Answer { status, grpc, body, headers: HeaderMap::new() }
+}
+
+fn unavailable(detail: &str) -> Answer {
+    plain(StatusCode::SERVICE_UNAVAILABLE, 14, "unavailable", detail)
+        .with(RETRY_AFTER, RETRY_SECONDS)
+}
+
+fn come_again(again: &Again) -> &'static str {
+    match again {
+        Again::Running => "the same request is being answered; try again later",
+        Again::NotKept | Again::Whole { .. } => {
+            "the request was answered, and the answer was too long to be kept"
         }
+    }
+}
+
+impl Answer {
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
     }
 }
 

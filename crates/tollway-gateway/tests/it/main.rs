@@ -9,6 +9,7 @@ mod caveats;
 mod charges;
 mod cors;
 mod discovery;
+mod faults;
 mod import;
 mod known_defects;
 mod layer;
