@@ -160,6 +160,11 @@ impl Core {
     fn tick(&self) {
         self.peers.timer_tick_occurred();
         self.monitors.rebroadcast_pending_claims();
+        self.sweep();
+    }
+
+    /// Sends what is left of closed channels to the wallet.
+    pub(super) fn sweep(&self) {
         if self.sweeper.regenerate_and_broadcast_spend_if_necessary().is_err() {
             tracing::warn!("outputs of closed channels cannot be swept now; it is tried again");
         }

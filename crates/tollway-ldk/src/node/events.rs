@@ -1,6 +1,7 @@
 //! What LDK tells, and what is done about it. Everything here may be told twice, after a crash, and
 //! doing it twice changes nothing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bitcoin::Transaction;
@@ -42,7 +43,7 @@ impl Core {
         Ok(())
     }
 
-    fn handle_channel(&self, event: Event) -> Handled {
+    fn handle_channel(self: &Arc<Self>, event: Event) -> Handled {
         match event {
             Event::FundingGenerationReady {
                 temporary_channel_id,
@@ -76,6 +77,9 @@ impl Core {
                 // Those to plain keys of the seed too: they are none of the wallet's.
                 let tracked =
                     self.sweeper.track_spendable_outputs(outputs, channel_id, false, None);
+                // A moment later, so that what is told together is swept together.
+                let core = Arc::clone(self);
+                self.spawn(async move { core.sweep() });
                 return tracked.map_err(|()| ReplayEvent());
             }
             Event::BumpTransaction(bump) => self.bumper.handle_event(&bump),
@@ -152,23 +156,32 @@ impl Core {
         }
     }
 
-    /// Payments that an earlier process wrote as begun and that LDK never heard of: it died in
-    /// between, and no money left. Called once, before anything is sent.
-    pub(super) fn settle_never_sent(&self) -> rusqlite::Result<()> {
+    /// Brings the payment log and LDK to one mind about what an earlier process left behind. Called
+    /// once, before anything is sent or answered.
+    ///
+    /// A payment that the log has as begun and that LDK never heard of was never sent: the process died
+    /// in between. And one that LDK has and the log does not is begun: what is written of the log is
+    /// taken a moment before what is written of LDK.
+    pub(super) fn agree_on_payments(&self) -> rusqlite::Result<()> {
         use lightning::ln::channelmanager::RecentPaymentDetails as Details;
-        let known: std::collections::HashSet<_> = self
-            .manager
-            .list_recent_payments()
-            .into_iter()
-            .map(|details| match details {
+        let mut known = HashSet::new();
+        for details in self.manager.list_recent_payments() {
+            let (id, amount) = match details {
+                Details::Pending { payment_id, total_msat, .. } => (payment_id, total_msat),
+                // How much is not known any more, or not yet, and does not matter.
                 Details::AwaitingInvoice { payment_id }
-                | Details::Pending { payment_id, .. }
                 | Details::Fulfilled { payment_id, .. }
-                | Details::Abandoned { payment_id, .. } => payment_id.0,
-            })
-            .collect();
+                | Details::Abandoned { payment_id, .. } => (payment_id, 0),
+            };
+            let hash = PaymentHash(id.0);
+            known.insert(hash);
+            if self.store.sent(hash)?.is_none() {
+                tracing::info!(%hash, "a payment was handed over and not written as begun");
+                self.payments.note_sent(hash, Sent::Begun { amount: Msat::from_msat(amount) });
+            }
+        }
         for hash in self.store.unfinished()? {
-            if !known.contains(&hash.0) {
+            if !known.contains(&hash) {
                 tracing::info!(%hash, "a payment was begun and never sent");
                 let failed = Sent::Failed { why: Why::Refused };
                 self.payments.note_sent(hash, failed);

@@ -66,9 +66,7 @@ async fn advance(core: &Arc<Core>, at: &mut BestBlock) -> Result<(), ChainError>
     if at.block_hash != before {
         core.monitors.archive_fully_resolved_channel_monitors();
         core.feerates.refresh(&*core.chain).await?;
-        if core.sweeper.regenerate_and_broadcast_spend_if_necessary().is_err() {
-            tracing::warn!("outputs of closed channels cannot be swept now; it is tried again");
-        }
+        core.sweep();
         core.step();
     }
     Ok(())

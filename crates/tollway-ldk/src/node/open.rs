@@ -102,7 +102,7 @@ pub(super) async fn open(config: &Config) -> Result<Opened, OpenNodeError> {
     };
     ground.feerates.refresh(&*ground.chain).await?;
     let (core, at) = ground.build(config.network).await?;
-    core.settle_never_sent()?;
+    core.agree_on_payments()?;
     Ok(Opened { core, at, unsent })
 }
 

@@ -77,7 +77,7 @@ async fn what_was_sent_is_remembered_until_a_block_has_it() {
     wallet.sent(&transaction).unwrap();
     drop(wallet);
     let wallet = open(folder.path());
-    assert_eq!(wallet.waiting(), [transaction.clone()]);
+    assert_eq!(wallet.waiting(), std::slice::from_ref(&transaction));
     // Its change may never come, and its coin is gone.
     assert!(matches!(fund(&wallet, 40_000), Err(WalletError::Funds { .. })));
     chain.submit(&transaction).unwrap();

@@ -132,6 +132,46 @@ async fn payments_on_their_way_in_a_crash_of_both_sides_end_alike() {
     line.end().await;
 }
 
+/// LDK may be written with a payment that the log beside it does not have yet: what the log knows is
+/// taken first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_only_ldk_remembers_is_not_forgotten() {
+    let mut line = Line::start(2).await;
+    // Until one is caught in between.
+    let tea = loop {
+        let tea = invoice(line.node(1), 10_000).await;
+        let paying = tokio::spawn({
+            let (alice, tea) = (Arc::clone(line.node(0)), tea.clone());
+            async move { drop(pay(&alice, &tea).await) }
+        });
+        let outbound = line.channel(0).outbound;
+        until(async || line.channel(0).outbound < outbound || paying.is_finished()).await;
+        paying.abort();
+        let _ = paying.await;
+        line.crash(1);
+        line.stop(0).await;
+        let file = rusqlite::Connection::open(line.folder(0).join("node.sqlite")).unwrap();
+        let sql = "DELETE FROM sent WHERE hash = ? AND preimage IS NULL";
+        let forgotten = file.execute(sql, [&tea.payment_hash().0]).unwrap();
+        drop(file);
+        line.reopen(0).await;
+        let outcome = line.node(0).outcome(tea.payment_hash()).await.unwrap();
+        match (forgotten, outcome) {
+            (1, Outcome::Pending) => break tea,
+            (0, Outcome::Paid(_)) => {}
+            other => panic!("{other:?}"),
+        }
+        line.reopen(1).await;
+        line.usable().await;
+    };
+    line.reopen(1).await;
+    match ended(line.node(0), &tea).await {
+        Outcome::Paid(_) => settled(line.node(1), &tea).await,
+        _ => assert!(!line.node(1).is_settled(tea.payment_hash()).await.unwrap()),
+    }
+    line.end().await;
+}
+
 fn config(folder: &Path, network: Network, chain: &Simulated) -> Config {
     Config {
         folder: folder.to_owned(),
