@@ -124,6 +124,7 @@ async fn a_channel_closed_while_we_were_away_gives_us_our_money() {
 
 /// What is known about a channel is not loaded and looked at for ever.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "mines four weeks of blocks, which takes minutes on a busy machine"]
 async fn a_channel_long_over_is_put_away() {
     let line = Line::start(2).await;
     let monitors = || {
