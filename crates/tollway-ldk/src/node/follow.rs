@@ -64,10 +64,10 @@ async fn advance(core: &Arc<Core>, at: &mut BestBlock) -> Result<(), ChainError>
     let before = at.block_hash;
     catch_up(&*core.chain, at, &Everything(core)).await?;
     if at.block_hash != before {
-        core.monitors.archive_fully_resolved_channel_monitors();
         core.feerates.refresh(&*core.chain).await?;
         core.sweep();
         core.step();
+        core.monitors.archive_fully_resolved_channel_monitors();
     }
     Ok(())
 }
