@@ -15,6 +15,7 @@ mod known_defects;
 mod layer;
 mod limits;
 mod matching;
+mod mpp_client;
 mod odd;
 mod passage;
 mod passing;
