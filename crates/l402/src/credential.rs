@@ -89,6 +89,21 @@ pub struct Verified {
     counters: Vec<Counter>,
 }
 
+/// Proof that a credential is ours and paid for; what its caveats say of a request is not yet asked.
+/// Only [`Credential::authenticate`] makes one. It holds no preimage.
+#[derive(Debug)]
+#[must_use]
+pub struct Authentic {
+    tokens: Vec<(Macaroon, Chain)>,
+}
+
+/// A macaroon's signatures, each up to and including one caveat, after the last was found to be ours.
+#[derive(Debug)]
+struct Chain {
+    identifier: Identifier,
+    signatures: Vec<[u8; 32]>,
+}
+
 impl Verified {
     /// The payment it stands for.
     pub fn payment_hash(&self) -> PaymentHash {
@@ -218,36 +233,77 @@ impl Credential {
         facts: &Facts<'_>,
         unknown: Unknown,
     ) -> Result<Verified, Denied> {
-        let mut denied = Denied::Signature;
-        for macaroon in &self.macaroons {
-            match self.verify_one(macaroon, keyring, facts, unknown) {
-                Ok(verified) => return Ok(verified),
+        let one = |macaroon| {
+            Chain::of(macaroon, &self.preimage, keyring)?.allows(macaroon, facts, unknown)
+        };
+        first_good(self.macaroons.iter().map(one))
+    }
+
+    /// The first half of [`Credential::verify`], which is the same for every request: whether it is
+    /// ours and paid for. Most of the work is here, so that a server may keep the answer for as long
+    /// as it keeps its keys.
+    ///
+    /// # Errors
+    /// Why the last macaroon is neither.
+    pub fn authenticate(self, keyring: &Keyring) -> Result<Authentic, Denied> {
+        let Self { macaroons, preimage } = self;
+        let (mut tokens, mut denied) = (Vec::with_capacity(macaroons.len()), Denied::Signature);
+        for macaroon in macaroons {
+            match Chain::of(&macaroon, &preimage, keyring) {
+                Ok(chain) => tokens.push((macaroon, chain)),
                 Err(why) => denied = why,
             }
         }
-        Err(denied)
+        if tokens.is_empty() { Err(denied) } else { Ok(Authentic { tokens }) }
     }
+}
 
-    fn verify_one(
-        &self,
-        macaroon: &Macaroon,
-        keyring: &Keyring,
-        facts: &Facts<'_>,
-        unknown: Unknown,
-    ) -> Result<Verified, Denied> {
+impl Authentic {
+    /// The second half: whether what its caveats say lets this request through.
+    ///
+    /// # Errors
+    /// Why the last macaroon does not open this door.
+    pub fn verify(&self, facts: &Facts<'_>, unknown: Unknown) -> Result<Verified, Denied> {
+        let one = |(macaroon, chain): &(Macaroon, Chain)| chain.allows(macaroon, facts, unknown);
+        first_good(self.tokens.iter().map(one))
+    }
+}
+
+impl Chain {
+    fn of(macaroon: &Macaroon, preimage: &Preimage, keyring: &Keyring) -> Result<Self, Denied> {
         let identifier = Identifier::parse(macaroon.identifier())?;
-        if !self.preimage.opens(identifier.payment_hash) {
+        if !preimage.opens(identifier.payment_hash) {
             return Err(Denied::Preimage);
         }
         let key = keyring.root_key(&identifier).ok_or(Denied::UnknownKey)?;
         let mut signatures = Vec::with_capacity(macaroon.caveats.len());
-        if !macaroon.is_signed_by(&key, |signature| signatures.push(*signature)) {
-            return Err(Denied::Signature);
+        match macaroon.is_signed_by(&key, |signature| signatures.push(*signature)) {
+            true => Ok(Self { identifier, signatures }),
+            false => Err(Denied::Signature),
         }
-        let counters =
-            caveat::check(macaroon, &signatures, facts, identifier.payment_hash, unknown)?;
-        Ok(Verified { identifier, counters })
     }
+
+    fn allows(
+        &self,
+        macaroon: &Macaroon,
+        facts: &Facts<'_>,
+        unknown: Unknown,
+    ) -> Result<Verified, Denied> {
+        let paid = self.identifier.payment_hash;
+        let counters = caveat::check(macaroon, &self.signatures, facts, paid, unknown)?;
+        Ok(Verified { identifier: self.identifier, counters })
+    }
+}
+
+fn first_good(judged: impl Iterator<Item = Result<Verified, Denied>>) -> Result<Verified, Denied> {
+    let mut denied = Denied::Signature;
+    for one in judged {
+        match one {
+            Ok(verified) => return Ok(verified),
+            Err(why) => denied = why,
+        }
+    }
+    Err(denied)
 }
 
 /// The credentials in our scheme on one `Authorization` line: what follows each scheme word. A line

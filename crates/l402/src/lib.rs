@@ -68,7 +68,7 @@ mod token;
 pub use auth_params::{Duplicate, RawChallenge, challenges};
 pub use budget::{Budget, Hold, OverBudget};
 pub use caveat::Facts;
-pub use credential::{Credential, Denied, Malformed, Verified};
+pub use credential::{Authentic, Credential, Denied, Malformed, Verified};
 pub use hash::{NotHex32, PaymentHash, Preimage};
 pub use identifier::{Identifier, IdentifierError, TokenId};
 pub use invoice::{Invoice, InvoiceError, Network, NodeId, NotANodeId, UnknownNetwork};

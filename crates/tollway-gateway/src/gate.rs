@@ -6,10 +6,11 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use l402::scheme::{ChargeDenied, ChargeMalformed, Charged};
-use l402::{Credential, Denied, Facts, Keyring, Malformed, Msat, Verified};
+use l402::{Credential, Denied, Facts, Malformed, Msat, Verified};
 
 use crate::check::Checked;
 use crate::claim::First;
+use crate::known::Known;
 use crate::payment::Binding;
 use crate::rule::{Price, Terms};
 use crate::store::Take;
@@ -194,7 +195,7 @@ pub(crate) fn judge(
     if !tariff.schemes.l402 {
         return Err(Shut::NoCredential);
     }
-    let verified = verify(tariff, terms, &till.keyring, head, client_ip, now)?;
+    let verified = verify(tariff, terms, &till.known, head, client_ip, now)?;
     if till.books.is_revoked(verified.token_id()) {
         return Err(Shut::Revoked);
     }
@@ -220,12 +221,12 @@ pub(crate) fn quoted(price: Msat) -> Option<Permit> {
 fn verify(
     tariff: &Tariff,
     terms: &Terms,
-    keyring: &Keyring,
+    known: &Known,
     head: &Parts,
     client_ip: Option<IpAddr>,
     now: SystemTime,
 ) -> Result<Verified, Shut> {
-    let credential = Credential::read(&head.headers)?.ok_or(Shut::NoCredential)?;
+    let authentic = known.authenticate(&head.headers)?;
     let capability = tariff.capability(terms);
     let facts = Facts {
         service: &tariff.name,
@@ -235,5 +236,5 @@ fn verify(
         client_ip,
         now,
     };
-    Ok(credential.verify(keyring, &facts, tariff.unknown)?)
+    Ok(authentic.verify(&facts, tariff.unknown)?)
 }

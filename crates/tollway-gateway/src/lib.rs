@@ -41,6 +41,7 @@ mod handle;
 mod headers;
 pub mod import;
 mod keep;
+mod known;
 mod layer;
 mod limits;
 mod log;

@@ -10,6 +10,7 @@ use l402::{Identifier, Invoice, Invoicer, Keyring, Macaroon, Msat, NodeError};
 
 use crate::books::Books;
 use crate::gate::Shut;
+use crate::known::Known;
 use crate::payment::{self, Binding};
 use crate::rule::Terms;
 use crate::store;
@@ -18,7 +19,7 @@ use crate::tariff::Tariff;
 /// What is needed to ask for money and to know it when it was paid.
 #[derive(Debug)]
 pub(crate) struct Till {
-    pub(crate) keyring: Keyring,
+    pub(crate) known: Known,
     pub(crate) invoicer: Arc<dyn Invoicer>,
     pub(crate) books: Arc<Books>,
     /// What one-time challenges are bound with.
@@ -89,7 +90,7 @@ impl Till {
         patience: Duration,
     ) -> Self {
         let charge_keys = keyring.charge_keys();
-        Self { keyring, invoicer, books, charge_keys, patience }
+        Self { known: Known::new(keyring), invoicer, books, charge_keys, patience }
     }
 
     /// Asks for `price`, which must be above nothing, in the ways that service and client have.
@@ -140,7 +141,7 @@ impl Till {
         debug_assert!(order.price <= invoice.amount(), "nobody sells for less");
         let mut nonce = [0; 28];
         getrandom::fill(&mut nonce).map_err(TillError::Random)?;
-        Ok(self.keyring.mint(invoice.payment_hash(), nonce, caveats))
+        Ok(self.known.keyring().mint(invoice.payment_hash(), nonce, caveats))
     }
 
     fn charge(&self, order: &Order<'_>, invoice: &Invoice) -> Result<Charge, TillError> {
