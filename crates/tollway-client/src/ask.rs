@@ -8,7 +8,7 @@ use l402::{Challenge, Offers, PaymentHash};
 
 use crate::client::Shared;
 use crate::error::{Error, RedirectError};
-use crate::observe::{Observer, Step};
+use crate::observe::{Headers, Observer, Step};
 use crate::request::Request;
 use crate::response::{Payment, Response};
 use crate::scope::{Fit, Wanted};
@@ -174,7 +174,12 @@ impl<'a> Call<'a> {
             }
             _ => source.into(),
         })?;
-        self.step(Step::Answered { status: answer.status() });
+        let head = answer.head();
+        self.step(Step::Answered {
+            status: head.status(),
+            version: head.version(),
+            headers: Headers(head.headers()),
+        });
         Ok(answer)
     }
 
@@ -230,7 +235,9 @@ impl<'a> Call<'a> {
     }
 
     fn may_show_credentials(&self) -> bool {
-        self.shared.allow_plain_http || self.request.origin.is_kept_private()
+        let Request { origin, url, .. } = self.request;
+        let private = origin.is_kept_private() && self.shared.wire.is_kept_private(url);
+        self.shared.allow_plain_http || private
     }
 
     /// Whether a bill from here may be paid at all.

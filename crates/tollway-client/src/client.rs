@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use l402::{Budget, Msat, Payer};
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::OnceCell;
 
@@ -18,6 +17,7 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::resume::Ending;
 use crate::terms::Terms;
+use crate::transport::Transport;
 use crate::wallet::{Purchase, Receipt, Wallet};
 use crate::wire::{Timeouts, Wire};
 
@@ -55,7 +55,7 @@ impl Client {
             budget: Msat::SUPPLY,
             timeouts: Timeouts::default(),
             allow_plain_http: false,
-            roots: Vec::new(),
+            transport: Transport::default(),
         }
     }
 
@@ -208,7 +208,7 @@ pub struct ClientBuilder {
     budget: Msat,
     timeouts: Timeouts,
     allow_plain_http: bool,
-    roots: Vec<CertificateDer<'static>>,
+    transport: Transport,
 }
 
 /// A client cannot be put together.
@@ -218,6 +218,15 @@ pub enum BuildError {
     /// A root certificate cannot be read.
     #[error("a root certificate cannot be read")]
     Root(#[source] rustls::Error),
+    /// There is no root certificate to trust, or they cannot be used together.
+    #[error("the root certificates cannot be used")]
+    Roots(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The certificate that we show, or its key, cannot be used.
+    #[error("the client certificate and its key cannot be used")]
+    Identity(#[source] rustls::Error),
+    /// No version of TLS is left.
+    #[error("no version of TLS is left to speak")]
+    Tls(#[source] rustls::Error),
     /// The HTTP client cannot be started.
     #[error("the HTTP client cannot be started")]
     Http(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -249,7 +258,7 @@ impl ClientBuilder {
     }
 
     /// Pays and shows credentials over plain http to other machines too, where everybody on the way
-    /// can take them.
+    /// can take them, and to servers of which nobody checks who they are.
     pub const fn allow_plain_http(mut self) -> Self {
         self.allow_plain_http = true;
         self
@@ -257,7 +266,14 @@ impl ClientBuilder {
 
     /// Trusts this certificate authority besides the public ones. DER.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
-        self.roots.push(CertificateDer::from(der.into()));
+        self.transport.tls.roots.push(CertificateDer::from(der.into()));
+        self
+    }
+
+    /// Reaches servers in another way than [`Transport::default`]. Replaces what
+    /// [`root_certificate`](Self::root_certificate) has added.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -266,11 +282,7 @@ impl ClientBuilder {
     /// # Errors
     /// See [`BuildError`].
     pub fn build(self) -> Result<Client, BuildError> {
-        let mut roots = RootCertStore::empty();
-        for root in self.roots {
-            roots.add(root).map_err(BuildError::Root)?;
-        }
-        let wire = Wire::new(self.timeouts, roots).map_err(|e| BuildError::Http(e.into()))?;
+        let wire = Wire::new(self.timeouts, self.transport)?;
         let shared = Shared {
             wire,
             wallet: self.wallet,

@@ -32,7 +32,7 @@ pub enum Error {
         receipt: Option<Box<Receipt>>,
     },
     /// Payment is asked over a connection on which others could read the proof.
-    #[error("{0} asks for payment over plain http, where others can take what is bought")]
+    #[error("{0} asks for payment over a connection that others can read")]
     Insecure(Origin),
     /// Payment is asked in no way that we speak, or in none that the terms allow.
     #[error(transparent)]

@@ -60,12 +60,14 @@ mod response;
 mod resume;
 mod scope;
 mod terms;
+mod tls;
+mod transport;
 mod wallet;
 mod wire;
 
 pub use client::{BuildError, Client, ClientBuilder};
 pub use error::{Error, HttpError, HttpErrorKind, MoneyMoved, RedirectError};
-pub use observe::{Observer, Step, Unobserved};
+pub use observe::{Headers, Observer, Step, Unobserved};
 pub use origin::Origin;
 pub use payer::PayerSource;
 pub use quote::{Price, Quote};
@@ -73,6 +75,8 @@ pub use request::{BadRequest, Body, Request};
 pub use response::{Payment, Response};
 pub use resume::Ending;
 pub use terms::Terms;
+pub use tls::{Identity, TlsOptions, TlsVersion};
+pub use transport::{Cookies, Family, HttpVersion, Local, ProxiedScheme, Proxy, Transport};
 pub use wallet::{
     Claim, MOST_OTHERS, MemoryWallet, Purchase, Receipt, SqliteWallet, Standing, Token, Wallet,
     WalletError,

@@ -2,7 +2,9 @@
 //! passed. They are also the points at which a crash differs from a crash at another, so each has a
 //! name that stays the same.
 
-use http::StatusCode;
+use std::fmt;
+
+use http::{HeaderMap, StatusCode, Version};
 use l402::{Challenge, Msat, PaymentHash};
 
 use crate::origin::Origin;
@@ -23,6 +25,10 @@ pub enum Step<'a> {
     Answered {
         /// What it says.
         status: StatusCode,
+        /// The version of HTTP that was spoken.
+        version: Version,
+        /// The headers: the server's own text.
+        headers: Headers<'a>,
     },
     /// A token that was paid for is not taken. It is kept, and reported here.
     Refused {
@@ -88,6 +94,16 @@ pub enum Step<'a> {
         /// Its status.
         status: StatusCode,
     },
+}
+
+/// The headers of an answer. Among them may be tokens, so printed it says how many there are.
+#[derive(Clone, Copy)]
+pub struct Headers<'a>(pub &'a HeaderMap);
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Headers({})", self.0.len())
+    }
 }
 
 impl Step<'_> {

@@ -35,7 +35,7 @@ pub(crate) async fn follow(
 ) -> Result<Quote, Error> {
     let mut hop = request.clone();
     let mut paid: Option<Payment> = None;
-    for left in (0..=request.redirects).rev() {
+    for (followed, left) in (0..=request.redirects).rev().enumerate() {
         let call = Call::new(shared, &hop, observer, bill(request, &hop, paid.as_ref()));
         let ended = match errand {
             Errand::Fetch => fetch(call).await.map(|response| Quote::Answered(Box::new(response))),
@@ -50,7 +50,7 @@ pub(crate) async fn follow(
             paid = Some(response.payment().clone());
         }
         if request.redirects == 0 || !is_redirect(response.status()) {
-            return Ok(Quote::Answered(Box::new(response.paid_by(paid))));
+            return Ok(Quote::Answered(Box::new(response.paid_by(paid).after(followed))));
         }
         hop = match next(&hop, &response) {
             Ok(next) if left > 0 => next,
@@ -82,6 +82,7 @@ fn next(hop: &Request, response: &Response) -> Result<Request, RedirectError> {
     let url = location.and_then(|location| hop.url.join(location).ok());
     let url = url.ok_or(RedirectError::BadLocation)?;
     let (method, keeps_body) = match response.status().as_u16() {
+        status if hop.keeps_post_on(status) => (hop.method.clone(), true),
         303 if hop.method != Method::HEAD => (Method::GET, false),
         301 | 302 if hop.method == Method::POST => (Method::GET, false),
         _ => (hop.method.clone(), true),
@@ -96,13 +97,23 @@ fn next(hop: &Request, response: &Response) -> Result<Request, RedirectError> {
         next.body = Body::default();
         [CONTENT_TYPE, CONTENT_LENGTH].iter().for_each(|name| drop(next.headers.remove(name)));
     }
-    if next.origin != hop.origin {
+    if next.origin != hop.origin && hop.trust_redirects {
+        next.headers.remove(HOST);
+    } else if next.origin != hop.origin {
         // Meant for the one who redirects, not for whom it names.
         let private = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HOST];
         private.iter().for_each(|name| drop(next.headers.remove(name)));
     }
     (next.terms, next.buy_again) = (hop.terms, hop.buy_again);
+    next.trust_redirects = hop.trust_redirects;
+    next.keep_post.clone_from(&hop.keep_post);
     Ok(next)
+}
+
+impl Request {
+    fn keeps_post_on(&self, status: u16) -> bool {
+        self.method == Method::POST && self.keep_post.iter().any(|kept| kept.as_u16() == status)
+    }
 }
 
 fn stop(hop: &Request, why: RedirectError, paid: Option<Payment>) -> Error {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 use url::Url;
@@ -32,6 +32,8 @@ pub struct Request {
     pub(crate) terms: Option<Terms>,
     pub(crate) buy_again: bool,
     pub(crate) redirects: u32,
+    pub(crate) keep_post: Vec<StatusCode>,
+    pub(crate) trust_redirects: bool,
 }
 
 /// Why a request is not sent.
@@ -67,6 +69,8 @@ impl Request {
             terms: None,
             buy_again: false,
             redirects: 0,
+            keep_post: Vec::new(),
+            trust_redirects: false,
         })
     }
 
@@ -124,9 +128,30 @@ impl Request {
         self
     }
 
+    /// On a redirect of one of these statuses (301, 302 or 303) a `POST` stays one, with its body,
+    /// and does not become a `GET`.
+    #[must_use]
+    pub fn keep_post(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.keep_post = statuses.into_iter().collect();
+        self
+    }
+
+    /// Lets the request's own `Authorization` and `Cookie` headers follow redirects to other
+    /// origins. The wallet's credentials never do.
+    #[must_use]
+    pub const fn trust_redirects(mut self) -> Self {
+        self.trust_redirects = true;
+        self
+    }
+
     /// Where it goes.
     pub const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The whole URL, without what is behind `#`.
+    pub const fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The path, without the query.

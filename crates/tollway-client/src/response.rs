@@ -13,6 +13,7 @@ use crate::wire::Answer;
 pub struct Response {
     answer: Answer,
     payment: Payment,
+    redirects: usize,
 }
 
 /// What opened the door.
@@ -43,7 +44,12 @@ impl Payment {
 
 impl Response {
     pub(crate) const fn new(answer: Answer, payment: Payment) -> Self {
-        Self { answer, payment }
+        Self { answer, payment, redirects: 0 }
+    }
+
+    /// The same, after so many redirects.
+    pub(crate) fn after(self, redirects: usize) -> Self {
+        Self { redirects, ..self }
     }
 
     /// The same, opened by a payment that was made on the way to it, if one was.
@@ -70,6 +76,16 @@ impl Response {
     /// The URL that answered: another than was asked only when redirects were followed.
     pub fn url(&self) -> &Url {
         self.answer.head().url()
+    }
+
+    /// How many redirects led to it.
+    pub const fn redirects(&self) -> usize {
+        self.redirects
+    }
+
+    /// Who answered, where the connection has an address; a proxy's, if there is one.
+    pub fn remote_addr(&self) -> Option<std::net::SocketAddr> {
+        self.answer.head().remote_addr()
     }
 
     /// What opened the door.

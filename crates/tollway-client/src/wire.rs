@@ -1,18 +1,20 @@
 //! Sends one request, once. What becomes of the answer is decided elsewhere; here is only what is
-//! true of every one: TLS against the public roots, time limits that no payment and no download is
-//! part of, no redirects, no cookies, no proxy.
+//! true of every one: time limits that no payment and no download is part of, no redirects, and the
+//! way to the server that the transport says.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
-use rustls::{ClientConfig, RootCertStore};
+use url::Url;
 
+use crate::client::BuildError;
 use crate::error::{HttpError, HttpErrorKind};
 use crate::origin::Origin;
 use crate::request::Request;
+use crate::transport::Transport;
 
 /// How much of a 402's body is read, in bytes, and for how long, to keep the connection.
 const WORTH_DRAINING: u64 = 64 * 1024;
@@ -45,18 +47,21 @@ impl Default for Timeouts {
 pub(crate) struct Wire {
     http: reqwest::Client,
     timeouts: Timeouts,
+    transport: Arc<Transport>,
 }
 
 impl Wire {
-    /// `roots` are trusted besides the public ones.
-    pub(crate) fn new(timeouts: Timeouts, roots: RootCertStore) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(roots))
-            .connect_timeout(timeouts.connect)
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, timeouts })
+    /// Nothing is connected to yet.
+    pub(crate) fn new(timeouts: Timeouts, transport: Transport) -> Result<Self, BuildError> {
+        let http =
+            reqwest::Client::builder().connect_timeout(timeouts.connect).redirect(Policy::none());
+        let http = transport.apply(http)?.build().map_err(|e| BuildError::Http(e.into()))?;
+        Ok(Self { http, timeouts, transport: Arc::new(transport) })
+    }
+
+    /// Whether the way there keeps what is sent private, as far as the URL does.
+    pub(crate) fn is_kept_private(&self, url: &Url) -> bool {
+        !self.transport.exposes(url)
     }
 
     /// Sends it, and returns when the answer's head is there.
@@ -76,12 +81,21 @@ impl Wire {
             .http
             .request(request.method.clone(), request.url.clone())
             .headers(with_ours(&request.headers, authorization));
+        if let Some(cookies) =
+            self.transport.cookies.as_ref().and_then(|jar| jar.for_url(&request.url))
+            && !request.headers.contains_key(COOKIE)
+        {
+            sending = sending.header(COOKIE, cookies);
+        }
         let body = request.body.open().await;
         if let Some(body) = body.map_err(|e| failed(HttpErrorKind::RequestBody)(e.into()))? {
             sending = sending.body(body);
         }
         match tokio::time::timeout(self.timeouts.answer, sending.send()).await {
             Ok(Ok(head)) => {
+                if let Some(jar) = &self.transport.cookies {
+                    jar.received(&request.url, &mut head.headers().get_all(SET_COOKIE).iter());
+                }
                 let (origin, idle) = (request.origin.clone(), self.timeouts.idle);
                 Ok(Answer { head, origin, idle })
             }
@@ -175,16 +189,4 @@ fn http_error(origin: &Origin, error: reqwest::Error) -> HttpError {
         HttpErrorKind::Broken
     };
     HttpError { origin: origin.clone(), kind, source: Some(error.without_url().into()) }
-}
-
-fn tls(mut roots: RootCertStore) -> ClientConfig {
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::{Method, Version};
 use testkit::{Act, FakeNetwork, Origin};
 use tollway_client::{
-    Body, Client, Error, HttpErrorKind, MemoryWallet, MoneyMoved, Payment, RedirectError, Request,
-    Timeouts,
+    Body, Client, Cookies, Error, HttpErrorKind, MemoryWallet, MoneyMoved, Payment, RedirectError,
+    Request, Timeouts, Transport,
 };
 
 use crate::buying::{client, get, terms, text};
@@ -190,4 +190,32 @@ async fn nothing_is_paid_or_shown_over_plain_http_unless_the_caller_insists() {
     // What the bold one bought, the careful one does not show.
     careful.fetch(&get(&url)).await.unwrap_err();
     assert!(seller.heard().last().unwrap().authorization().is_empty());
+}
+
+/// Keeps one cookie, whatever it is told.
+#[derive(Debug, Default)]
+struct OneCookie(std::sync::Mutex<Option<http::HeaderValue>>);
+
+impl Cookies for OneCookie {
+    fn for_url(&self, _: &url::Url) -> Option<http::HeaderValue> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn received(&self, _: &url::Url, lines: &mut dyn Iterator<Item = &http::HeaderValue>) {
+        *self.0.lock().unwrap() = lines.next().cloned();
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_given_an_address_is_not_looked_up_and_is_paid_only_within_this_machine() {
+    let origin = Origin::start().await;
+    let mut transport = Transport::default();
+    let address = (origin.address().ip(), 0).into();
+    transport.hosts.insert("nowhere.localhost".to_owned(), vec![address]);
+    transport.cookies = Some(Arc::new(OneCookie(Some("a=1".parse().unwrap()).into())));
+    let wallet = Arc::new(MemoryWallet::new());
+    let client = Client::builder(wallet, terms()).transport(transport).build().unwrap();
+    let url = format!("http://nowhere.localhost:{}/x", origin.address().port());
+    assert_eq!(client.fetch(&get(&url)).await.unwrap().status(), 200);
+    assert_eq!(origin.received()[0].headers["cookie"], "a=1");
 }

@@ -163,7 +163,7 @@ impl Teller<'_> {
     fn watch(&self, step: &Step<'_>, started: Instant) {
         match step {
             Step::Asking { .. } => self.line("alice", "GET /weather/berlin"),
-            Step::Answered { status } => self.line("gateway", &paint(KEY, status)),
+            Step::Answered { status, .. } => self.line("gateway", &paint(KEY, status)),
             Step::Challenged { challenge } => {
                 let invoice = &challenge.invoice;
                 self.line("", &format!("token    {}", shorten(challenge.token.as_str())));

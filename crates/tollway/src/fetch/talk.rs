@@ -36,7 +36,7 @@ fn words(step: &Step<'_>) -> String {
         Step::Asking { token: Some(hash) } => {
             format!("sending the request with the token of payment {hash}")
         }
-        Step::Answered { status } => format!("{status}"),
+        Step::Answered { status, .. } => format!("{status}"),
         Step::Refused { receipt, status } => {
             format!("{status} to the token of payment {}; it is kept", receipt.hash)
         }
