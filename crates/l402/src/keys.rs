@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::admin::AdminKeys;
 use crate::hash::PaymentHash;
 use crate::identifier::{Identifier, TokenId};
 use crate::macaroon::{Macaroon, hmac};
@@ -92,6 +93,16 @@ impl Keyring {
             Secret::new(hmac(master.key.expose(), b"tollway charge v1").to_vec())
         };
         ChargeKeys::new(derive(&self.current), self.previous.iter().map(derive).collect())
+    }
+
+    /// The keys that administrators' credentials are signed with: derived from the master keys, and no
+    /// use for anything else.
+    pub fn admin_keys(&self) -> AdminKeys {
+        let derive = |master: &MasterKey| {
+            (master.id, Secret::new(hmac(master.key.expose(), b"tollway admin v1")))
+        };
+        let all = std::iter::once(&self.current).chain(&self.previous);
+        AdminKeys::new(all.map(derive).collect())
     }
 
     /// The root key of one of our tokens, or `None` when no key we hold minted it.

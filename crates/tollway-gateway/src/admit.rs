@@ -152,12 +152,13 @@ impl Desk<'_> {
 
     /// Notes that somebody has paid, if that is news.
     fn noted(&self, permit: Permit, now: SystemTime) -> Permit {
-        let hash = match permit.basis() {
-            Basis::Paid(verified) => verified.payment_hash(),
-            Basis::Once(charged) => charged.payment_hash(),
+        // A token does not say what it cost; its bill does, where that was written down.
+        let (hash, price) = match permit.basis() {
+            Basis::Paid(verified) => (verified.payment_hash(), None),
+            Basis::Once(charged) => (charged.payment_hash(), Some(charged.amount())),
             Basis::Freebie | Basis::Free | Basis::Off => return permit,
         };
-        self.till.books.paid(hash, self.tariff.name(), now);
+        self.till.books.paid(hash, self.tariff.name(), price, now);
         permit
     }
 }

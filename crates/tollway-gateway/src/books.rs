@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use l402::caveat::Counter;
-use l402::{PaymentHash, TokenId};
+use l402::{Msat, PaymentHash, TokenId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Records;
@@ -158,10 +158,16 @@ impl Books {
     }
 
     /// Writes down that a payment was made, the first time that it is seen.
-    pub(crate) fn paid(&self, hash: PaymentHash, service: &str, at: SystemTime) {
+    pub(crate) fn paid(
+        &self,
+        hash: PaymentHash,
+        service: &str,
+        price: Option<Msat>,
+        at: SystemTime,
+    ) {
         if self.notes.is_some() && !self.paid.has(hash) {
             self.paid.add(hash);
-            self.note(Event::Settled { hash, service: service.to_owned(), price: None, at });
+            self.note(Event::Settled { hash, service: service.to_owned(), price, at });
         }
     }
 

@@ -162,6 +162,7 @@ impl Till {
             service: bill.service.clone(),
             price: Some(invoice.amount()),
             issued: order.now,
+            expires: invoice.expires_at(),
             settled: None,
         };
         if let Some((token, invoice)) = &bill.token {

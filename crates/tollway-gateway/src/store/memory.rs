@@ -1,7 +1,8 @@
 //! The store of a gateway that has none: right while the process lives, and gone with it. For trying
 //! things out, and for services whose tokens are never counted, revoked or good for one request.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -10,8 +11,10 @@ use l402::caveat::Counter;
 use l402::{PaymentHash, TokenId};
 
 use super::{
-    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, SharedStore, StoreError, Take,
-    TokenStore, in_order, to_millis, until_millis,
+    Answer, Bill, By, Claim, Driver, Event, Horizon, OneTime, Pick, SharedStore, Span, StoreError,
+    Take, TokenStore, Total, Which, in_order,
+    sales::{self, TooMuch, Totals},
+    to_millis, until_millis,
 };
 
 /// How many bills are kept at most: those of the last while, not a history.
@@ -31,7 +34,7 @@ struct State {
     claims: HashMap<PaymentHash, Claimed>,
     revoked: HashMap<[u8; 32], i64>,
     bills: HashMap<PaymentHash, Bill>,
-    by_time: BTreeMap<(i64, PaymentHash), ()>,
+    by_time: BTreeSet<(i64, PaymentHash)>,
     /// How many uses and claims there may be before those past their time go.
     room: usize,
 }
@@ -159,17 +162,63 @@ impl TokenStore for MemoryStore {
             state.note(event);
         }
         while state.bills.len() > MOST_BILLS {
-            let Some(((_, hash), ())) = state.by_time.pop_first() else { break };
+            let Some((_, hash)) = state.by_time.pop_first() else { break };
             state.bills.remove(&hash);
         }
         Ok(())
     }
 
-    async fn bills(&self, before: SystemTime, limit: u32) -> Result<Vec<Bill>, StoreError> {
+    async fn bills(&self, pick: &Pick) -> Result<Vec<Bill>, StoreError> {
         let state = self.state();
-        let before = (to_millis(before), PaymentHash([0; 32]));
-        let latest = state.by_time.range(..before).rev().take(limit as usize);
-        Ok(latest.filter_map(|((_, hash), ())| state.bills.get(hash).cloned()).collect())
+        let bounds = pick.bounds();
+        let mut found: Vec<((i64, PaymentHash), &Bill)> = match pick.by {
+            // They stand in that order already.
+            By::Issued => {
+                let range = (bounds.from, PaymentHash([0; 32]))..(bounds.after, bounds.hash);
+                let range = if range.is_empty() { None } else { Some(state.by_time.range(range)) };
+                let bills = range.into_iter().flatten().rev();
+                let bills = bills.filter_map(|key| Some((*key, state.bills.get(&key.1)?)));
+                bills.filter(|(_, bill)| pick.is_of(bill)).take(pick.limit as usize).collect()
+            }
+            By::Settled => {
+                let key = |bill: &Bill| Some((to_millis(bill.settled?), bill.hash));
+                let bills = state.bills.values().filter(|bill| pick.is_of(bill));
+                let bills = bills.filter_map(|bill| Some((key(bill)?, bill)));
+                let within = |key: (i64, PaymentHash)| {
+                    key.0 >= bounds.from && key < (bounds.after, bounds.hash)
+                };
+                bills.filter(|(key, _)| within(*key)).collect()
+            }
+        };
+        found.sort_unstable_by_key(|(key, _)| Reverse(*key));
+        Ok(found.into_iter().take(pick.limit as usize).map(|(_, bill)| bill.clone()).collect())
+    }
+
+    async fn bill(&self, which: Which) -> Result<Option<Bill>, StoreError> {
+        let state = self.state();
+        Ok(match which {
+            Which::Payment(hash) => state.bills.get(&hash).cloned(),
+            Which::Token(token) => {
+                state.bills.values().find(|bill| bill.token == Some(token)).cloned()
+            }
+        })
+    }
+
+    async fn totals(&self, span: &Span) -> Result<Vec<Total>, StoreError> {
+        let state = self.state();
+        let (from, to) = span.millis();
+        let within = |at: SystemTime| (from..to).contains(&to_millis(at));
+        let of = |bill: &&Bill| span.service.as_ref().is_none_or(|name| *name == bill.service);
+        let mut totals = Totals::default();
+        for bill in state.bills.values().filter(of) {
+            if within(bill.issued) {
+                totals.of(&bill.service, sales::day(to_millis(bill.issued))).challenges += 1;
+            }
+            if bill.settled.is_some_and(within) {
+                totals.paid(bill).map_err(TooMuch::at("memory"))?;
+            }
+        }
+        Ok(totals.finish())
     }
 
     async fn prune(&self, horizon: Horizon) -> Result<(), StoreError> {
@@ -212,6 +261,7 @@ impl State {
                 Some(seen) => {
                     seen.token = seen.token.or(bill.token);
                     seen.price = seen.price.or(bill.price);
+                    seen.expires = seen.expires.or(bill.expires);
                     return;
                 }
                 None => bill.clone(),
@@ -219,13 +269,15 @@ impl State {
             Event::Settled { hash, service, price, at } => {
                 if let Some(bill) = self.bills.get_mut(hash) {
                     bill.settled.get_or_insert(*at);
+                    bill.price = bill.price.or(*price);
                     return;
                 }
                 let (hash, service, price) = (*hash, service.clone(), *price);
-                Bill { hash, token: None, service, price, issued: *at, settled: Some(*at) }
+                let (issued, settled) = (*at, Some(*at));
+                Bill { hash, token: None, service, price, issued, expires: None, settled }
             }
         };
-        self.by_time.insert((to_millis(bill.issued), bill.hash), ());
+        self.by_time.insert((to_millis(bill.issued), bill.hash));
         self.bills.insert(bill.hash, bill);
     }
 }

@@ -6,6 +6,7 @@ mod answer;
 mod memory;
 mod postgres;
 mod redis;
+mod sales;
 mod sqlite;
 mod url;
 
@@ -21,6 +22,7 @@ pub use answer::Answer;
 pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
 pub use redis::RedisStore;
+pub use sales::{By, Pick, Place, Span, Total, Which};
 pub use sqlite::SqliteStore;
 pub use url::{Driver, STORES, StoreUrl};
 
@@ -66,8 +68,14 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Writes down what was asked for and what was paid. Telling it again changes nothing.
     async fn record(&self, events: &[Event]) -> Result<(), StoreError>;
 
-    /// What was asked for, the latest first: at most `limit`, all of them before `before`.
-    async fn bills(&self, before: SystemTime, limit: u32) -> Result<Vec<Bill>, StoreError>;
+    /// What was asked for, the latest first: one page of it.
+    async fn bills(&self, pick: &Pick) -> Result<Vec<Bill>, StoreError>;
+
+    /// One bill, if it is known.
+    async fn bill(&self, which: Which) -> Result<Option<Bill>, StoreError>;
+
+    /// What was asked for and paid, by day and then by service. Where there is nothing there is no sum.
+    async fn totals(&self, span: &Span) -> Result<Vec<Total>, StoreError>;
 
     /// Forgets what is past its time.
     async fn prune(&self, horizon: Horizon) -> Result<(), StoreError>;
@@ -144,6 +152,9 @@ pub struct Bill {
     pub price: Option<Msat>,
     /// When it was asked, in whole milliseconds.
     pub issued: SystemTime,
+    /// Until when it can be paid; `None` when only the payment was seen, and in what earlier versions
+    /// wrote down.
+    pub expires: Option<SystemTime>,
     /// When its payment was first seen, if it was.
     pub settled: Option<SystemTime>,
 }

@@ -73,6 +73,7 @@ pub struct ChargeCredential {
 #[must_use]
 pub struct Charged {
     hash: PaymentHash,
+    amount: Msat,
     id: String,
     expires: SystemTime,
 }
@@ -312,7 +313,7 @@ impl ChargeCredential {
         let invoice = super::invoice(&echo.request).map_err(|_| ChargeDenied::Unknown)?;
         let hash = invoice.payment_hash();
         match self.preimage.opens(hash) {
-            true => Ok(Charged { hash, id: echo.id.clone(), expires }),
+            true => Ok(Charged { hash, amount: invoice.amount(), id: echo.id.clone(), expires }),
             false => Err(ChargeDenied::Preimage),
         }
     }
@@ -329,6 +330,11 @@ impl Charged {
     /// The payment it stands for.
     pub fn payment_hash(&self) -> PaymentHash {
         self.hash
+    }
+
+    /// What was paid.
+    pub fn amount(&self) -> Msat {
+        self.amount
     }
 
     /// When nobody can use that payment any more.

@@ -2,6 +2,8 @@
 //! server runs whole while nobody else is served. What it promises is what the server keeps: one that
 //! forgets on a restart, or evicts when it is full, forgets uses, and is warned about.
 
+mod sales;
+
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -12,15 +14,17 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Client, FromRedisValue, IntoConnectionInfo, RedisError, Script};
 
 use super::{
-    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, SharedStore, StoreError, Take,
-    TokenStore, from_millis, in_order, to_millis, until_millis,
+    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, Pick, SharedStore, Span, StoreError,
+    Take, TokenStore, Total, Which, in_order, to_millis, until_millis,
 };
 
 const NAME: &str = "redis";
 /// How long one answer, and one attempt to connect, may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How the keys are laid out; a later layout gets a later number.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
+/// How many bills are brought to this layout at a time.
+const MIGRATE: usize = 1_000;
 
 // The braces keep all of it on one machine of a cluster: a script needs its keys together.
 const USES: &str = "{tollway}:uses:";
@@ -29,6 +33,8 @@ const BILL: &str = "{tollway}:bill:";
 const BILLS: &str = "{tollway}:bills";
 const UNPAID: &str = "{tollway}:bills:unpaid";
 const PAID: &str = "{tollway}:bills:paid";
+const SERVICES: &str = "{tollway}:bills:services";
+const TOKENS: &str = "{tollway}:bills:tokens";
 const REVOKED: &str = "{tollway}:revoked";
 const LAYOUT: &str = "{tollway}:layout";
 
@@ -43,7 +49,9 @@ script!(CLAIM, "claim.lua");
 script!(ANSWER, "answer.lua");
 script!(RECORD, "record.lua");
 script!(LATEST, "bills.lua");
+script!(COUNTS, "counts.lua");
 script!(PRUNE, "prune.lua");
+script!(MIGRATE_2, "migrate_2.lua");
 
 /// A store on a Valkey or Redis server.
 #[derive(Clone)]
@@ -83,7 +91,7 @@ impl Driver for RedisDriver {
 }
 
 impl RedisStore {
-    /// Refuses what a later version wrote.
+    /// Brings what an earlier version wrote to this layout, and refuses what a later one wrote.
     async fn check_layout(&self) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         let check = async {
@@ -92,12 +100,31 @@ impl RedisStore {
         };
         match check.await.map_err(StoreError::failed(NAME, "read its layout"))? {
             layout if layout == VERSION => Ok(()),
+            layout if layout == "1" => self.migrate_2().await,
             _ => Err(StoreError::Unusable {
                 store: NAME,
                 problem: "it was written by a later version; use that one, or another database"
                     .to_owned(),
             }),
         }
+    }
+
+    /// Two that do it at once do it twice, which changes nothing.
+    async fn migrate_2(&self) -> Result<(), StoreError> {
+        const DOING: &str = "bring its layout up to date";
+        let mut at = 0;
+        loop {
+            let keys = [BILLS, PAID, SERVICES, TOKENS].map(str::to_owned);
+            let arguments = [BILL.into(), text(at), text(at + MIGRATE - 1)];
+            let some: usize = self.run(DOING, &MIGRATE_2, keys, arguments).await?;
+            if some == 0 {
+                break;
+            }
+            at += some;
+        }
+        let mut connection = self.connection.clone();
+        let set = connection.set(LAYOUT, VERSION).await;
+        set.map_err(StoreError::failed(NAME, DOING))
     }
 
     async fn warn_if_it_forgets(&self) {
@@ -195,22 +222,27 @@ impl TokenStore for RedisStore {
 
     async fn record(&self, events: &[Event]) -> Result<(), StoreError> {
         let arguments = std::iter::once(BILL.into()).chain(events.iter().flat_map(event));
-        let keys = [BILLS, UNPAID, PAID].map(str::to_owned);
+        let keys = [BILLS, UNPAID, PAID, SERVICES, TOKENS].map(str::to_owned);
         self.run("write down what was sold", &RECORD, keys, arguments).await
     }
 
-    async fn bills(&self, before: SystemTime, limit: u32) -> Result<Vec<Bill>, StoreError> {
-        let arguments = [BILL.into(), text(to_millis(before)), text(limit)];
-        let found: Vec<[String; 6]> =
-            self.run("read what was sold", &LATEST, [BILLS.to_owned()], arguments).await?;
-        Ok(found.iter().filter_map(bill).collect())
+    async fn bills(&self, pick: &Pick) -> Result<Vec<Bill>, StoreError> {
+        self.page(pick).await
+    }
+
+    async fn bill(&self, which: Which) -> Result<Option<Bill>, StoreError> {
+        self.one(which).await
+    }
+
+    async fn totals(&self, span: &Span) -> Result<Vec<Total>, StoreError> {
+        self.sums(span).await
     }
 
     async fn prune(&self, horizon: Horizon) -> Result<(), StoreError> {
         let times = [horizon.now, horizon.unpaid, horizon.paid].map(|at| text(to_millis(at)));
         loop {
             let arguments = std::iter::once(BILL.into()).chain(times.clone());
-            let keys = [BILLS, UNPAID, PAID, REVOKED].map(str::to_owned);
+            let keys = [BILLS, UNPAID, PAID, REVOKED, TOKENS].map(str::to_owned);
             let gone: u64 = self.run("forget what is past", &PRUNE, keys, arguments).await?;
             if gone == 0 {
                 return Ok(());
@@ -231,34 +263,21 @@ fn text(number: impl ToString) -> Vec<u8> {
     number.to_string().into_bytes()
 }
 
-/// The six words that `record.lua` reads.
-fn event(event: &Event) -> [Vec<u8>; 6] {
+/// The seven words that `record.lua` reads.
+fn event(event: &Event) -> [Vec<u8>; 7] {
     let msat = |price: &Option<Msat>| price.map(|price| text(price.msat())).unwrap_or_default();
     match event {
-        Event::Issued(Bill { hash, token, service, price, issued, .. }) => {
+        Event::Issued(Bill { hash, token, service, price, issued, expires, .. }) => {
             let token = token.map(text).unwrap_or_default();
-            let service = service.clone().into_bytes();
-            [b"issued".into(), text(hash), token, service, msat(price), text(to_millis(*issued))]
+            let (service, at) = (service.clone().into_bytes(), text(to_millis(*issued)));
+            let ends = expires.map(|ends| text(to_millis(ends))).unwrap_or_default();
+            [b"issued".into(), text(hash), token, service, msat(price), at, ends]
         }
         Event::Settled { hash, service, price, at } => {
-            let service = service.clone().into_bytes();
-            [b"settled".into(), text(hash), vec![], service, msat(price), text(to_millis(*at))]
+            let (service, at) = (service.clone().into_bytes(), text(to_millis(*at)));
+            [b"settled".into(), text(hash), vec![], service, msat(price), at, vec![]]
         }
     }
-}
-
-/// Reads what `bills.lua` returns of one bill.
-fn bill([hash, token, service, msat, issued, settled]: &[String; 6]) -> Option<Bill> {
-    let time = |text: &str| Some(from_millis(text.parse().ok()?));
-    let token: Option<PaymentHash> = token.parse().ok();
-    Some(Bill {
-        hash: hash.parse().ok()?,
-        token: token.map(|bytes| TokenId(bytes.0)),
-        service: service.clone(),
-        price: msat.parse().ok().map(Msat::from_msat),
-        issued: time(issued)?,
-        settled: time(settled),
-    })
 }
 
 impl std::fmt::Debug for RedisStore {

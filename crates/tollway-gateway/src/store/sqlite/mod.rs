@@ -1,6 +1,7 @@
 //! A store in one SQLite file, in write-ahead mode. Several gateways on one machine may share it. A use
 //! is counted once the disk has it: neither a killed process nor a lost power line gives it back.
 
+mod sales;
 mod writer;
 
 use std::fs::{File, OpenOptions};
@@ -11,12 +12,12 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use l402::caveat::Counter;
 use l402::{Msat, PaymentHash, TokenId};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use rusqlite_migration::{M, Migrations};
 
 use super::{
-    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, SharedStore, StoreError, Take,
-    TokenStore, from_millis, in_order, to_millis, until_millis,
+    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, Pick, SharedStore, Span, StoreError,
+    Take, TokenStore, Total, Which, in_order, sales::TooMuch, to_millis, until_millis,
 };
 use writer::{WriteError, Writer};
 
@@ -26,12 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What `max_size` is counted in: SQLite's own unit.
 const PAGE: u64 = 4096;
 
-static MIGRATIONS: &[M<'static>] = &[M::up(include_str!("../schema/sqlite_1.sql"))];
+/// How many bills are forgotten at a time: who counts a use waits for no more than that.
+const FORGET: u32 = 2_000;
+
+static MIGRATIONS: &[M<'static>] =
+    &[M::up(include_str!("../schema/sqlite_1.sql")), M::up(include_str!("../schema/sqlite_2.sql"))];
 
 /// A store in a file.
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
+    /// Long reading, which keeps nobody waiting who writes.
+    reader: Writer,
 }
 
 #[derive(Debug)]
@@ -56,8 +63,7 @@ impl Driver for SqliteDriver {
     async fn open(&self, url: &str) -> Result<SharedStore, StoreError> {
         let place = place(url).map_err(|problem| StoreError::Url { problem })?;
         let opening = tokio::task::spawn_blocking(move || open(&place));
-        let writer = opening.await.map_err(StoreError::failed(NAME, "open"))??;
-        Ok(Arc::new(SqliteStore { writer }))
+        Ok(Arc::new(opening.await.map_err(StoreError::failed(NAME, "open"))??))
     }
 }
 
@@ -83,7 +89,7 @@ fn place(url: &str) -> Result<Place, String> {
     Ok(Place { path: path.into(), max_size })
 }
 
-fn open(place: &Place) -> Result<Writer, StoreError> {
+fn open(place: &Place) -> Result<SqliteStore, StoreError> {
     let _alone = make_private(&place.path).map_err(StoreError::failed(NAME, "open"))?;
     let connect = || -> rusqlite::Result<Connection> {
         let database = Connection::open(&place.path)?;
@@ -106,7 +112,14 @@ fn open(place: &Place) -> Result<Writer, StoreError> {
         },
         error => StoreError::failed(NAME, "bring the file up to date")(error),
     })?;
-    Writer::start(database).map_err(StoreError::failed(NAME, "open"))
+    let reading = connect().map_err(StoreError::failed(NAME, "open"))?;
+    let start = |database, behavior| {
+        Writer::start(database, behavior).map_err(StoreError::failed(NAME, "open"))
+    };
+    Ok(SqliteStore {
+        writer: start(database, TransactionBehavior::Immediate)?,
+        reader: start(reading, TransactionBehavior::Deferred)?,
+    })
 }
 
 /// The file is made with nobody else's rights before SQLite sees it; its own files beside it take
@@ -139,6 +152,14 @@ impl SqliteStore {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.writer.run(work).await.map_err(StoreError::failed::<WriteError>(NAME, doing))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let read = self.reader.run(work).await;
+        read.map_err(StoreError::failed::<WriteError>(NAME, "read what was sold"))
     }
 }
 
@@ -208,16 +229,19 @@ impl TokenStore for SqliteStore {
         self.run("write down what was sold", move |database| record(database, &events)).await
     }
 
-    async fn bills(&self, before: SystemTime, limit: u32) -> Result<Vec<Bill>, StoreError> {
-        let before = to_millis(before);
-        self.run("read what was sold", move |database| {
-            let mut latest = database.prepare_cached(
-                "SELECT hash, token, service, msat, issued, settled FROM bills \
-                 WHERE issued < ? ORDER BY issued DESC, hash DESC LIMIT ?",
-            )?;
-            latest.query_map(params![before, limit], bill)?.collect()
-        })
-        .await
+    async fn bills(&self, pick: &Pick) -> Result<Vec<Bill>, StoreError> {
+        let pick = pick.clone();
+        self.read(move |database| sales::bills(database, &pick)).await
+    }
+
+    async fn bill(&self, which: Which) -> Result<Option<Bill>, StoreError> {
+        self.read(move |database| sales::one(database, which)).await
+    }
+
+    async fn totals(&self, span: &Span) -> Result<Vec<Total>, StoreError> {
+        let span = span.clone();
+        let totals = self.read(move |database| sales::totals(database, &span)).await?;
+        totals.map_err(TooMuch::at(NAME))
     }
 
     async fn prune(&self, horizon: Horizon) -> Result<(), StoreError> {
@@ -225,11 +249,20 @@ impl TokenStore for SqliteStore {
         self.run("forget what is past", move |database| {
             database.execute("DELETE FROM uses WHERE until <= ?", [now])?;
             database.execute("DELETE FROM claims WHERE until <= ?", [now])?;
-            database.execute("DELETE FROM revoked WHERE until <= ?", [now])?;
-            let sql = "DELETE FROM bills WHERE (settled IS NULL AND issued < ?) OR settled < ?";
-            database.execute(sql, [unpaid, paid]).map(drop)
+            database.execute("DELETE FROM revoked WHERE until <= ?", [now]).map(drop)
         })
-        .await
+        .await?;
+        const OLD: [&str; 2] = ["settled IS NULL AND issued < ?", "settled < ?"];
+        for (old, before) in OLD.into_iter().zip([unpaid, paid]) {
+            let sql = format!(
+                "DELETE FROM bills WHERE rowid IN (SELECT rowid FROM bills WHERE {old} LIMIT {FORGET})"
+            );
+            let some = |sql: String| {
+                self.run("forget what is past", move |database| database.execute(&sql, [before]))
+            };
+            while some(sql.clone()).await? > 0 {}
+        }
+        Ok(())
     }
 }
 
@@ -271,19 +304,22 @@ fn claim(database: &Transaction<'_>, payment: &OneTime, now: i64) -> rusqlite::R
 
 fn record(database: &Transaction<'_>, events: &[Event]) -> rusqlite::Result<()> {
     let mut issued = database.prepare_cached(
-        "INSERT INTO bills VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET \
-         token = coalesce(token, excluded.token), msat = coalesce(msat, excluded.msat)",
+        "INSERT INTO bills (hash, token, service, msat, issued, expires) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO UPDATE SET token = coalesce(token, excluded.token), \
+         msat = coalesce(msat, excluded.msat), expires = coalesce(expires, excluded.expires)",
     )?;
     let mut settled = database.prepare_cached(
-        "INSERT INTO bills VALUES (?1, NULL, ?2, ?3, ?4, ?4) ON CONFLICT DO UPDATE SET \
-         settled = coalesce(settled, excluded.settled)",
+        "INSERT INTO bills (hash, service, msat, issued, settled) VALUES (?1, ?2, ?3, ?4, ?4) \
+         ON CONFLICT DO UPDATE SET settled = coalesce(settled, excluded.settled), \
+         msat = coalesce(msat, excluded.msat)",
     )?;
     for event in events {
         match event {
             Event::Issued(bill) => {
-                let Bill { hash, token, service, price, issued: at, .. } = bill;
+                let Bill { hash, token, service, price, issued: at, expires, .. } = bill;
                 let (token, msat) = (token.map(|token| token.0), price.map(Msat::msat));
-                issued.execute(params![hash.0, token, service, msat, to_millis(*at)])?;
+                let (at, expires) = (to_millis(*at), expires.map(to_millis));
+                issued.execute(params![hash.0, token, service, msat, at, expires])?;
             }
             Event::Settled { hash, service, price, at } => {
                 let msat = price.map(Msat::msat);
@@ -292,15 +328,4 @@ fn record(database: &Transaction<'_>, events: &[Event]) -> rusqlite::Result<()> 
         }
     }
     Ok(())
-}
-
-fn bill(row: &Row<'_>) -> rusqlite::Result<Bill> {
-    Ok(Bill {
-        hash: PaymentHash(row.get(0)?),
-        token: row.get::<_, Option<[u8; 32]>>(1)?.map(TokenId),
-        service: row.get(2)?,
-        price: row.get::<_, Option<u64>>(3)?.map(Msat::from_msat),
-        issued: from_millis(row.get(4)?),
-        settled: row.get::<_, Option<i64>>(5)?.map(from_millis),
-    })
 }

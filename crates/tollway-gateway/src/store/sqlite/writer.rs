@@ -1,4 +1,4 @@
-//! The one thread that talks to the file. It does everything that waits for it in one transaction, so
+//! A thread that talks to the file. It does everything that waits for it in one transaction, so
 //! that a hundred requests share one wait for the disk, and tells each how it ended only when the
 //! disk has it.
 
@@ -60,9 +60,12 @@ where
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(database: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(
+        database: Connection,
+        behavior: TransactionBehavior,
+    ) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel();
-        let work = move || serve(database, &waiting);
+        let work = move || serve(database, behavior, &waiting);
         thread::Builder::new().name("tollway-sqlite".to_owned()).spawn(work)?;
         Ok(Self { jobs })
     }
@@ -80,12 +83,16 @@ impl Writer {
     }
 }
 
-fn serve(mut database: Connection, waiting: &mpsc::Receiver<Box<dyn Job>>) {
+fn serve(
+    mut database: Connection,
+    behavior: TransactionBehavior,
+    waiting: &mpsc::Receiver<Box<dyn Job>>,
+) {
     while let Ok(first) = waiting.recv() {
         let mut batch = vec![first];
         batch.extend(waiting.try_iter().take(MOST - 1));
-        let committed =
-            commit(&mut database, &mut batch).map_err(|error| WriteError::Sqlite(Arc::new(error)));
+        let committed = commit(&mut database, behavior, &mut batch)
+            .map_err(|error| WriteError::Sqlite(Arc::new(error)));
         for job in batch {
             job.tell(committed.clone());
         }
@@ -93,8 +100,12 @@ fn serve(mut database: Connection, waiting: &mpsc::Receiver<Box<dyn Job>>) {
 }
 
 /// All of them or none: what one of them cannot do, the disk cannot do for the others either.
-fn commit(database: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
-    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn commit(
+    database: &mut Connection,
+    behavior: TransactionBehavior,
+    batch: &mut [Box<dyn Job>],
+) -> rusqlite::Result<()> {
+    let transaction = database.transaction_with_behavior(behavior)?;
     for job in batch {
         job.run(&transaction)?;
     }

@@ -12,7 +12,8 @@ use l402::{
     TokenId,
 };
 use tollway_gateway::store::{
-    Answer, Bill, Claim, Event, Horizon, OneTime, StoreError, Take, TokenStore,
+    Answer, Bill, Claim, Event, Horizon, OneTime, Pick, Span, StoreError, Take, TokenStore, Total,
+    Which,
 };
 use tollway_gateway::{GateLayer, Tariff};
 use tower::{Layer, ServiceExt, service_fn};
@@ -59,7 +60,15 @@ impl TokenStore for Bare {
         if self.silent { std::future::pending().await } else { Ok(()) }
     }
 
-    async fn bills(&self, _: SystemTime, _: u32) -> Result<Vec<Bill>, StoreError> {
+    async fn bills(&self, _: &Pick) -> Result<Vec<Bill>, StoreError> {
+        panic!("nobody reads")
+    }
+
+    async fn bill(&self, _: Which) -> Result<Option<Bill>, StoreError> {
+        panic!("nobody reads")
+    }
+
+    async fn totals(&self, _: &Span) -> Result<Vec<Total>, StoreError> {
         panic!("nobody reads")
     }
 

@@ -4,6 +4,7 @@ mod asked;
 mod contract;
 mod counting;
 mod opening;
+mod sales;
 pub(crate) mod server;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! A store in PostgreSQL, for gateways on several machines. Each count is one statement that the server
 //! runs whole, so it needs no lock of ours and no isolation beyond the default.
 
+mod sales;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,8 +17,8 @@ use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, SharedStore, StoreError, Take,
-    TokenStore, from_millis, in_order, to_millis, until_millis,
+    Answer, Bill, Claim, Driver, Event, Horizon, OneTime, Pick, SharedStore, Span, StoreError,
+    Take, TokenStore, Total, Which, in_order, to_millis, until_millis,
 };
 use crate::upstream::tls;
 
@@ -28,7 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Held while the tables are made: two gateways that start at once would make them twice.
 const MIGRATION_LOCK: i64 = 0x746f_6c6c_7761_7901;
 
-static MIGRATIONS: &[(&str, &str)] = &[("V1__tokens", include_str!("schema/postgres_1.sql"))];
+/// How many bills are forgotten at a time.
+const FORGET: u32 = 5_000;
+
+static MIGRATIONS: &[(&str, &str)] = &[
+    ("V1__tokens", include_str!("../schema/postgres_1.sql")),
+    ("V2__sales", include_str!("../schema/postgres_2.sql")),
+];
 
 /// A store in a PostgreSQL database.
 #[derive(Debug)]
@@ -235,12 +243,16 @@ impl TokenStore for PostgresStore {
         recorded.map_err(StoreError::failed(NAME, "write down what was sold"))
     }
 
-    async fn bills(&self, before: SystemTime, limit: u32) -> Result<Vec<Bill>, StoreError> {
-        const SQL: &str = "SELECT hash, token, service, msat, issued, settled FROM tollway_bills \
-            WHERE issued < $1 ORDER BY issued DESC, hash DESC LIMIT $2";
-        let values: [&(dyn ToSql + Sync); 2] = [&to_millis(before), &i64::from(limit)];
-        let rows = self.rows("read what was sold", SQL, &values).await?;
-        Ok(rows.iter().filter_map(bill).collect())
+    async fn bills(&self, pick: &Pick) -> Result<Vec<Bill>, StoreError> {
+        self.page(pick).await
+    }
+
+    async fn bill(&self, which: Which) -> Result<Option<Bill>, StoreError> {
+        self.one(which).await
+    }
+
+    async fn totals(&self, span: &Span) -> Result<Vec<Total>, StoreError> {
+        self.sums(span).await
     }
 
     async fn prune(&self, horizon: Horizon) -> Result<(), StoreError> {
@@ -250,9 +262,15 @@ impl TokenStore for PostgresStore {
             let sql = format!("DELETE FROM tollway_{table} WHERE until <= $1");
             self.run(DOING, &sql, &[&now]).await?;
         }
-        const BILLS: &str = "DELETE FROM tollway_bills \
-            WHERE (settled IS NULL AND issued < $1) OR settled < $2";
-        self.run(DOING, BILLS, &[&unpaid, &paid]).await.map(drop)
+        const OLD: [&str; 2] = ["settled IS NULL AND issued < $1", "settled < $1"];
+        for (old, before) in OLD.into_iter().zip([unpaid, paid]) {
+            let sql = format!(
+                "DELETE FROM tollway_bills WHERE hash IN \
+                 (SELECT hash FROM tollway_bills WHERE {old} LIMIT {FORGET})"
+            );
+            while self.run(DOING, &sql, &[&before]).await? > 0 {}
+        }
+        Ok(())
     }
 }
 
@@ -278,10 +296,12 @@ async fn take_all(
 }
 
 async fn record(client: &mut Object, events: &[Event]) -> Result<(), tokio_postgres::Error> {
-    const ISSUED: &str = "INSERT INTO tollway_bills AS b VALUES ($1, $2, $3, $4, $5, NULL) \
-        ON CONFLICT (hash) DO UPDATE SET token = coalesce(b.token, $2), msat = coalesce(b.msat, $4)";
-    const SETTLED: &str = "INSERT INTO tollway_bills AS b VALUES ($1, NULL, $2, $3, $4, $4) \
-        ON CONFLICT (hash) DO UPDATE SET settled = coalesce(b.settled, $4)";
+    const ISSUED: &str = "INSERT INTO tollway_bills AS b (hash, token, service, msat, issued, expires) \
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO UPDATE SET \
+        token = coalesce(b.token, $2), msat = coalesce(b.msat, $4), expires = coalesce(b.expires, $6)";
+    const SETTLED: &str = "INSERT INTO tollway_bills AS b (hash, service, msat, issued, settled) \
+        VALUES ($1, $2, $3, $4, $4) ON CONFLICT (hash) DO UPDATE SET \
+        settled = coalesce(b.settled, $4), msat = coalesce(b.msat, $3)";
     // In one order for everybody, so that two batches do not wait for each other in a circle.
     let mut events: Vec<&Event> = events.iter().collect();
     events.sort_by_key(|event| event.hash());
@@ -290,10 +310,10 @@ async fn record(client: &mut Object, events: &[Event]) -> Result<(), tokio_postg
     let settled = transaction.prepare_cached(SETTLED).await?;
     for event in events {
         match event {
-            Event::Issued(Bill { hash, token, service, price, issued: at, .. }) => {
+            Event::Issued(Bill { hash, token, service, price, issued: at, expires, .. }) => {
                 let (hash, token) = (&hash.0[..], token.as_ref().map(|token| &token.0[..]));
-                let (msat, at) = (price.map(msat), to_millis(*at));
-                transaction.execute(&issued, &[&hash, &token, service, &msat, &at]).await?;
+                let (msat, at, ends) = (price.map(msat), to_millis(*at), expires.map(to_millis));
+                transaction.execute(&issued, &[&hash, &token, service, &msat, &at, &ends]).await?;
             }
             Event::Settled { hash, service, price, at } => {
                 let (hash, msat, at) = (&hash.0[..], price.map(msat), to_millis(*at));
@@ -316,17 +336,4 @@ fn msat(price: Msat) -> i64 {
 
 fn bytes32(bytes: &[u8]) -> Option<[u8; 32]> {
     bytes.try_into().ok()
-}
-
-fn bill(row: &Row) -> Option<Bill> {
-    let token = row.get::<_, Option<&[u8]>>(1).and_then(bytes32);
-    let price = row.get::<_, Option<i64>>(3).and_then(|msat| u64::try_from(msat).ok());
-    Some(Bill {
-        hash: PaymentHash(bytes32(row.get(0))?),
-        token: token.map(TokenId),
-        service: row.get(2),
-        price: price.map(Msat::from_msat),
-        issued: from_millis(row.get(4)),
-        settled: row.get::<_, Option<i64>>(5).map(from_millis),
-    })
 }
