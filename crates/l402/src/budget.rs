@@ -77,10 +77,18 @@ impl Budget {
 
     /// The end of this payment is not known: its money stays set aside until [`Budget::resolve`].
     pub fn doubt(&mut self, hash: PaymentHash, hold: Hold) {
-        // Two holds of one payment: the second order joined the first, and cost nothing of its own.
-        if let Some(earlier) = self.doubts.insert(hash, hold) {
-            self.release(earlier);
-        }
+        // Two holds of one payment: one order joined the other, and the node was allowed the larger
+        // fee of the two.
+        let kept = match self.doubts.remove(&hash) {
+            None => hold,
+            Some(earlier) => {
+                let (larger, smaller) =
+                    if earlier.amount < hold.amount { (hold, earlier) } else { (earlier, hold) };
+                self.release(smaller);
+                larger
+            }
+        };
+        self.doubts.insert(hash, kept);
     }
 
     /// The node has said how a payment in doubt ended: what it cost, routing included, or `None`
@@ -126,6 +134,19 @@ mod tests {
         budget.resolve(unpaid, None);
         budget.resolve(unpaid, Some(sat(25)));
         assert_eq!((budget.left(), budget.held(), budget.spent()), (sat(79), sat(0), sat(21)));
+    }
+
+    #[test]
+    fn of_two_holds_of_one_payment_the_larger_is_kept() {
+        let sat = |n| Msat::from_sat(n).unwrap();
+        for fees in [[1, 9], [9, 1]] {
+            let mut budget = Budget::new(sat(100));
+            for fee in fees {
+                let hold = budget.hold(sat(20), sat(fee)).unwrap();
+                budget.doubt(PaymentHash([1; 32]), hold);
+            }
+            assert_eq!((budget.left(), budget.held()), (sat(71), sat(29)), "{fees:?}");
+        }
     }
 
     #[test]

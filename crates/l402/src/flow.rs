@@ -92,6 +92,9 @@ pub enum NotTaken {
         /// Our node's.
         ours: Network,
     },
+    /// The buyer's own rules do not allow its scheme, its network or its payee.
+    #[error("its {0} is not one that may be paid")]
+    NotAllowed(&'static str),
     /// Nothing shows that the token is for the invoice, and that was required.
     #[error("nothing in the token shows that it is for this invoice")]
     Unbound,
@@ -144,11 +147,24 @@ impl Terms {
     /// # Errors
     /// [`FlowError::NoChallenge`] or [`FlowError::NoOffer`].
     pub fn choose(&self, offers: Offers, now: SystemTime) -> Result<Challenge, FlowError> {
+        self.choose_among(offers, now, |_| Ok(()))
+    }
+
+    /// As [`Terms::choose`], among those offers only that `allows` has nothing against.
+    ///
+    /// # Errors
+    /// As [`Terms::choose`].
+    pub fn choose_among(
+        &self,
+        offers: Offers,
+        now: SystemTime,
+        allows: impl Fn(&Challenge) -> Result<(), NotTaken>,
+    ) -> Result<Challenge, FlowError> {
         let mut not_taken: Vec<_> =
             offers.refused.into_iter().map(|(scheme, why)| (scheme, why.into())).collect();
         let mut allowed = Vec::new();
         for challenge in offers.challenges {
-            match self.check(&challenge, now) {
+            match allows(&challenge).and_then(|()| self.check(&challenge, now)) {
                 Ok(()) => allowed.push(challenge),
                 Err(why) => not_taken.push((challenge.scheme.name(), why)),
             }

@@ -154,7 +154,10 @@ impl FromStr for Msat {
         let per_unit = match unit.trim() {
             "msat" => 1,
             "sat" | "sats" => 1000,
-            _ if digits.is_empty() => return Err(AmountError::Number(text.to_owned())),
+            // `1.5 sat` has a unit; it is the number that is wrong.
+            rest if digits.is_empty() || rest.ends_with("sat") || rest.ends_with("sats") => {
+                return Err(AmountError::Number(text.to_owned()));
+            }
             _ => return Err(AmountError::Unit(text.to_owned())),
         };
         if digits.is_empty() {
@@ -180,6 +183,16 @@ mod tests {
         assert_eq!("1500 msat".parse(), Ok(Msat(1_500)));
         for bad in ["10", "", "sat", "-1 sat", "1.5 sat", "1e3 sat", "10 btc", "10 sat sat"] {
             assert!(bad.parse::<Msat>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_amount_is_what_is_said() {
+        for bad in ["1.5 sat", "1,5 sats", "1e3 msat", "-1 sat", "", "sat"] {
+            assert_eq!(bad.parse::<Msat>(), Err(AmountError::Number(bad.to_owned())));
+        }
+        for bad in ["10", "10 btc", "10 sat per day"] {
+            assert_eq!(bad.parse::<Msat>(), Err(AmountError::Unit(bad.to_owned())));
         }
     }
 

@@ -76,8 +76,12 @@ impl<'a> Call<'a> {
         self.observer.step(&step);
     }
 
+    /// What was agreed to for this request, under the client's policy.
     pub(crate) fn terms(&self) -> Terms {
-        self.request.terms.unwrap_or(self.shared.terms)
+        let terms = self.request.terms.unwrap_or(self.shared.terms);
+        let terms = self.shared.policy.narrow(terms);
+        let most = self.request.quoted.map_or(terms.max_cost, |most| most.min(terms.max_cost));
+        Terms { max_cost: most, ..terms }
     }
 
     /// What is wanted, as far as it decides between tokens.
@@ -245,7 +249,9 @@ impl<'a> Call<'a> {
         let origin = self.request.origin.clone();
         match std::mem::replace(&mut self.bill, Bill::Pay) {
             Bill::Refuse(why) => Err(Error::Redirect { origin, why, receipt: None }),
-            Bill::Pay if self.may_show_credentials() => Ok(()),
+            Bill::Pay if self.may_show_credentials() => {
+                self.shared.policy.may_pay(&origin).map_err(Error::from)
+            }
             Bill::Pay => Err(Error::Insecure(origin)),
         }
     }

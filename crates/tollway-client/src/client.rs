@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use l402::{Budget, Msat, Payer};
 use rustls::pki_types::CertificateDer;
@@ -11,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::error::Error;
 use crate::observe::{Observer, Unobserved};
 use crate::payer::{PayerSource, Ready};
+use crate::policy::{Account, Approver, Policy};
 use crate::quote::Quote;
 use crate::redirect::{self, Errand};
 use crate::request::Request;
@@ -33,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) wire: Wire,
     pub(crate) wallet: Arc<dyn Wallet>,
     pub(crate) terms: Terms,
+    pub(crate) policy: Policy,
+    pub(crate) approver: Option<Arc<dyn Approver>>,
     pub(crate) allow_plain_http: bool,
     node: Arc<NodeSlot>,
     budget: Mutex<Budget>,
@@ -51,6 +55,8 @@ impl Client {
         ClientBuilder {
             wallet,
             terms,
+            policy: Policy::default(),
+            approver: None,
             source: None,
             budget: Msat::SUPPLY,
             timeouts: Timeouts::default(),
@@ -113,7 +119,7 @@ impl Client {
     /// connections, with the same node and a budget of its own as large as this one's was.
     #[must_use]
     pub fn with_wallet(&self, wallet: Arc<dyn Wallet>) -> Self {
-        let Shared { wire, terms, allow_plain_http, node, .. } = &*self.shared;
+        let Shared { wire, terms, policy, approver, allow_plain_http, node, .. } = &*self.shared;
         let budget = self.shared.budget();
         let whole = [budget.left(), budget.held(), budget.spent()];
         let whole = whole.into_iter().try_fold(Msat::ZERO, Msat::checked_add);
@@ -121,6 +127,8 @@ impl Client {
             wire: wire.clone(),
             wallet,
             terms: *terms,
+            policy: policy.clone(),
+            approver: approver.clone(),
             allow_plain_http: *allow_plain_http,
             node: Arc::clone(node),
             budget: Mutex::new(Budget::new(whole.unwrap_or(Msat::SUPPLY))),
@@ -136,6 +144,15 @@ impl Client {
     /// What is set aside for payments whose end is not known, in millisatoshi.
     pub fn held(&self) -> Msat {
         self.shared.budget().held()
+    }
+
+    /// How the limits stand, those of the policy and those that the wallet itself keeps.
+    ///
+    /// # Errors
+    /// The wallet cannot be read.
+    pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
+        let limits = &self.shared.policy.limits;
+        Ok(self.shared.wallet.accounts(limits, SystemTime::now()).await?)
     }
 
     /// Every payment in the wallet that was made, the newest first.
@@ -204,6 +221,8 @@ impl fmt::Debug for Shared {
 pub struct ClientBuilder {
     wallet: Arc<dyn Wallet>,
     terms: Terms,
+    policy: Policy,
+    approver: Option<Arc<dyn Approver>>,
     source: Option<Box<dyn PayerSource>>,
     budget: Msat,
     timeouts: Timeouts,
@@ -244,8 +263,20 @@ impl ClientBuilder {
         self
     }
 
-    /// The most that all calls together may spend, routing included, in millisatoshi. No limit but
-    /// each call's terms unless set.
+    /// Pays only what these rules allow, whatever a request's own terms are.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Whom to ask before a payment above [`Policy::ask_above`].
+    pub fn approver(mut self, approver: impl Approver + 'static) -> Self {
+        self.approver = Some(Arc::new(approver));
+        self
+    }
+
+    /// The most that all calls of this client together may spend while it lives, routing included,
+    /// in millisatoshi. No limit unless set. What outlives the client is [`Policy::limits`].
     pub const fn budget(mut self, budget: Msat) -> Self {
         self.budget = budget;
         self
@@ -287,6 +318,8 @@ impl ClientBuilder {
             wire,
             wallet: self.wallet,
             terms: self.terms,
+            policy: self.policy,
+            approver: self.approver,
             allow_plain_http: self.allow_plain_http,
             node: Arc::new(NodeSlot { source: self.source, opened: OnceCell::new() }),
             budget: Mutex::new(Budget::new(self.budget)),

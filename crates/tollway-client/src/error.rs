@@ -5,6 +5,7 @@ use l402::flow::FlowError;
 use l402::{NodeError, OpenError, OverBudget, PaymentHash, Why};
 
 use crate::origin::Origin;
+use crate::policy::Denied;
 use crate::request::BadRequest;
 use crate::wallet::{Receipt, WalletError};
 
@@ -37,6 +38,9 @@ pub enum Error {
     /// Payment is asked in no way that we speak, or in none that the terms allow.
     #[error(transparent)]
     Terms(FlowError),
+    /// The client's policy does not allow it, or whoever was asked did not. Nothing was paid.
+    #[error(transparent)]
+    Policy(Box<Denied>),
     /// The client's budget does not allow it.
     #[error(transparent)]
     OverBudget(#[from] OverBudget),
@@ -108,7 +112,22 @@ pub enum Error {
     },
     /// The wallet failed. Nothing was paid.
     #[error(transparent)]
-    Wallet(#[from] WalletError),
+    Wallet(WalletError),
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self::Policy(Box::new(denied))
+    }
+}
+
+impl From<WalletError> for Error {
+    fn from(error: WalletError) -> Self {
+        match error {
+            WalletError::OverLimit(limit) => Denied::OverLimit(*limit).into(),
+            error => Self::Wallet(error),
+        }
+    }
 }
 
 /// Whether money left because of a call, or of an earlier one whose end it learned.
@@ -131,6 +150,7 @@ impl Error {
             | Self::Redirect { receipt: None, .. }
             | Self::Insecure(_)
             | Self::Terms(_)
+            | Self::Policy(_)
             | Self::OverBudget(_)
             | Self::NoPayer
             | Self::Open(_)
@@ -161,6 +181,7 @@ impl Error {
             | Self::Redirect { receipt: None, .. }
             | Self::Insecure(_)
             | Self::Terms(_)
+            | Self::Policy(_)
             | Self::OverBudget(_)
             | Self::NoPayer
             | Self::Open(_)

@@ -13,12 +13,13 @@ use std::time::{Duration, SystemTime};
 use l402::flow::{FlowError, Proving};
 use l402::{Challenge, NodeError, NodeErrorKind, Offers, Paid, PayError, Payer, PaymentHash, flow};
 
+use crate::agree::Agreed;
 use crate::ask::{Asked, Call, is_honoured};
 use crate::error::Error;
 use crate::held::Held;
 use crate::observe::Step;
 use crate::response::{Payment, Response};
-use crate::wallet::{Claim, Purchase, Receipt, Standing};
+use crate::wallet::{Claim, Purchase, Receipt, Reserve, Standing};
 use crate::wire::Answer;
 
 /// How much longer than an order's patience we wait for the node's word. A node keeps the patience by
@@ -47,15 +48,16 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
         Asked::Wants(_) | Asked::Nothing => challenge,
     };
     call.may_pay_again()?;
-    let challenge = match unpaid {
-        Some(unpaid) => unpaid.within(&terms)?,
-        None if still_stands(&terms, &challenge) => challenge,
-        // It has grown old while we waited for the claim.
-        None => match call.ask_bare().await? {
-            Asked::Answered(response) => return Ok(call.done(*response)),
-            Asked::Wants(offers) => call.choose(&terms, offers)?,
-            Asked::Nothing => unreachable!("the bare request is sent"),
-        },
+    let agreed = match unpaid {
+        Some(unpaid) => {
+            let challenge = call.choose_unpaid(&terms, unpaid)?;
+            call.agree(&terms, challenge, |_| true).await?
+        }
+        None => call.agree(&terms, challenge, |challenge| still_stands(&terms, challenge)).await?,
+    };
+    let challenge = match agreed {
+        Agreed::Pay(challenge) => *challenge,
+        Agreed::Answered(response) => return Ok(call.done(*response)),
     };
 
     let held = call.hold(terms, challenge)?;
@@ -73,7 +75,10 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
 impl Call<'_> {
     /// Chooses the offer to pay: the cheapest that the terms allow.
     pub(crate) fn choose(&self, terms: &flow::Terms, offers: Offers) -> Result<Challenge, Error> {
-        let challenge = terms.choose(offers, SystemTime::now()).map_err(Error::Terms)?;
+        let policy = &self.shared.policy;
+        let allowed = |challenge: &Challenge| policy.may_take(challenge);
+        let chosen = terms.choose_among(offers, SystemTime::now(), allowed);
+        let challenge = chosen.map_err(Error::Terms)?;
         self.step(Step::Challenged { challenge: &challenge });
         Ok(challenge)
     }
@@ -90,9 +95,7 @@ impl Call<'_> {
     /// Sets the money aside.
     fn hold(&self, terms: flow::Terms, challenge: Challenge) -> Result<Held<'_>, Error> {
         let held = Held::new(self.shared, terms, challenge)?;
-        let amount = held.challenge().invoice.amount();
-        let amount = amount.checked_add(terms.max_fee).expect("the hold is that sum");
-        self.step(Step::Held { amount });
+        self.step(Step::Held { amount: held.amount() });
         Ok(held)
     }
 
@@ -106,7 +109,8 @@ impl Call<'_> {
             node: self.shared.node_name(),
             begun_at: SystemTime::now(),
         };
-        if let Err(error) = self.shared.wallet.begin(claim, &purchase).await {
+        let reserve = Reserve { asked: held.amount(), limits: &self.shared.policy.limits };
+        if let Err(error) = self.shared.wallet.begin(claim, &purchase, reserve).await {
             held.abandon();
             return Err(error.into());
         }

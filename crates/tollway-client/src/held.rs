@@ -3,7 +3,7 @@
 //! settles it.
 
 use l402::flow::{Asking, FlowError, Paying, Proving, Terms};
-use l402::{Challenge, OverBudget, Paid, PayError, PayOrder};
+use l402::{Challenge, Msat, OverBudget, Paid, PayError, PayOrder};
 
 use crate::client::Shared;
 
@@ -23,6 +23,13 @@ impl<'a> Held<'a> {
     ) -> Result<Self, OverBudget> {
         let paying = Asking { terms }.pay(challenge, &mut shared.budget())?;
         Ok(Self { shared, paying: Some(paying) })
+    }
+
+    /// How much is set aside, in millisatoshi.
+    pub(crate) fn amount(&self) -> Msat {
+        let order = self.order();
+        // A hold is the checked sum of these two.
+        order.invoice.amount().checked_add(order.max_fee).unwrap_or(Msat::SUPPLY)
     }
 
     fn paying(&self) -> &Paying {

@@ -45,6 +45,7 @@
 //! or whose caveats name the path or the services on offer, is sent before others; and in place of
 //! asking with no token at all, the one with most of its path in common is tried once.
 
+mod agree;
 mod ask;
 mod client;
 mod error;
@@ -53,6 +54,7 @@ mod held;
 mod observe;
 mod origin;
 mod payer;
+mod policy;
 mod quote;
 mod redirect;
 mod request;
@@ -70,6 +72,10 @@ pub use error::{Error, HttpError, HttpErrorKind, MoneyMoved, RedirectError};
 pub use observe::{Headers, Observer, Step, Unobserved};
 pub use origin::Origin;
 pub use payer::PayerSource;
+pub use policy::{
+    Account, Approval, Approver, BadPattern, BadWindow, Denied, HostPattern, Limit, OverLimit,
+    Policy, Proposal, SchemeName, Scope, Span, UnknownScheme, Window,
+};
 pub use quote::{Price, Quote};
 pub use request::{BadRequest, Body, Request};
 pub use response::{Payment, Response};
@@ -78,7 +84,7 @@ pub use terms::Terms;
 pub use tls::{Identity, TlsOptions, TlsVersion};
 pub use transport::{Cookies, Family, HttpVersion, Local, ProxiedScheme, Proxy, Transport};
 pub use wallet::{
-    Claim, MOST_OTHERS, MemoryWallet, Purchase, Receipt, SqliteWallet, Standing, Token, Wallet,
-    WalletError,
+    Adopted, Claim, Entry, Ledger, MOST_OTHERS, MemoryWallet, Purchase, Receipt, Reserve,
+    SqliteWallet, Standing, Token, Wallet, WalletError,
 };
 pub use wire::Timeouts;

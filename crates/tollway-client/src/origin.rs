@@ -39,6 +39,15 @@ impl Origin {
         &self.text
     }
 
+    /// The host by itself, in lower case and without a dot at its end. An IPv6 address is in brackets.
+    pub fn host(&self) -> &str {
+        let host = self.text.split_once("://").map_or(&*self.text, |(_, host)| host);
+        // A colon behind the last bracket is the port's.
+        let port = host.rfind(':').filter(|at| !host[*at..].contains(']'));
+        let host = &host[..port.unwrap_or(host.len())];
+        host.strip_suffix('.').unwrap_or(host)
+    }
+
     /// Whether nobody on the way sees what is sent: TLS, an onion service, or this very machine.
     /// Credentials and payments go nowhere else unless the caller insists.
     pub const fn is_kept_private(&self) -> bool {
@@ -98,6 +107,20 @@ mod tests {
             assert_ne!(one, origin(other).unwrap(), "{other}");
         }
         assert_eq!(one.as_str().parse(), Ok(one));
+    }
+
+    #[test]
+    fn the_host_is_without_port_and_without_a_dot_at_its_end() {
+        for (url, host) in [
+            ("https://API.example.com:8443/a:b", "api.example.com"),
+            ("https://example.com.", "example.com"),
+            ("https://example.com.:81", "example.com"),
+            ("http://[::1]:8080", "[::1]"),
+            ("http://[::1]", "[::1]"),
+            ("http://127.0.0.1:80", "127.0.0.1"),
+        ] {
+            assert_eq!(origin(url).unwrap().host(), host, "{url}");
+        }
     }
 
     #[test]

@@ -3,12 +3,13 @@
 
 use std::time::SystemTime;
 
-use l402::{Challenge, Msat, Network, NodeId, PaymentHash};
+use l402::{Challenge, Msat, Network, NodeId, PaymentHash, flow};
 
 use crate::ask::{Asked, Call};
 use crate::error::Error;
 use crate::held::Held;
 use crate::response::Response;
+use crate::wallet::Reserve;
 
 /// What a request leads to.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Price {
     pub expires_at: Option<SystemTime>,
     /// Whether the token shows that it is for this invoice.
     pub bound: bool,
+    /// Whether somebody must agree to it first, by the policy.
+    pub must_ask: bool,
     /// A payment for the same thing that was begun earlier and whose end is not known: the node
     /// would be asked about it first, and perhaps nothing more would be paid.
     pub earlier: Option<PaymentHash>,
@@ -67,23 +70,36 @@ pub(crate) async fn quote(mut call: Call<'_>) -> Result<Quote, Error> {
     let begun = call.shared.wallet.pending(Some(&call.request.origin)).await?;
     let wanted = call.wanted(Some(&challenge));
     let earlier = begun.iter().find(|purchase| wanted.is_bought_by(purchase));
-    let price = price(&challenge, terms.max_fee, earlier.map(|purchase| purchase.hash()));
-    Held::new(call.shared, terms, challenge)?.abandon();
+    let price = call.price(&terms, &challenge, earlier.map(|purchase| purchase.hash()));
+    let held = Held::new(call.shared, terms, challenge)?;
+    let (host, asked) = (call.request.origin.host(), held.amount());
+    held.abandon();
+    let reserve = Reserve { asked, limits: &call.shared.policy.limits };
+    call.shared.wallet.has_room(host, reserve, SystemTime::now()).await?;
     Ok(Quote::Price(Box::new(price)))
 }
 
-fn price(challenge: &Challenge, max_fee: Msat, earlier: Option<PaymentHash>) -> Price {
-    let invoice = &challenge.invoice;
-    Price {
-        amount: invoice.amount(),
-        max_fee,
-        hash: invoice.payment_hash(),
-        payee: invoice.payee(),
-        network: invoice.network(),
-        description: invoice.description(),
-        scheme: challenge.scheme.name(),
-        expires_at: invoice.expires_at(),
-        bound: challenge.bound,
-        earlier,
+impl Call<'_> {
+    /// What it comes to to take an offer.
+    pub(crate) fn price(
+        &self,
+        terms: &flow::Terms,
+        challenge: &Challenge,
+        earlier: Option<PaymentHash>,
+    ) -> Price {
+        let invoice = &challenge.invoice;
+        Price {
+            amount: invoice.amount(),
+            max_fee: terms.max_fee,
+            hash: invoice.payment_hash(),
+            payee: invoice.payee(),
+            network: invoice.network(),
+            description: invoice.description(),
+            scheme: challenge.scheme.name(),
+            expires_at: invoice.expires_at(),
+            bound: challenge.bound,
+            must_ask: self.shared.policy.asks(invoice.amount()).is_some(),
+            earlier,
+        }
     }
 }

@@ -104,7 +104,7 @@ fn next(hop: &Request, response: &Response) -> Result<Request, RedirectError> {
         let private = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, HOST];
         private.iter().for_each(|name| drop(next.headers.remove(name)));
     }
-    (next.terms, next.buy_again) = (hop.terms, hop.buy_again);
+    (next.terms, next.quoted, next.buy_again) = (hop.terms, hop.quoted, hop.buy_again);
     next.trust_redirects = hop.trust_redirects;
     next.keep_post.clone_from(&hop.keep_post);
     Ok(next)

@@ -12,10 +12,12 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
+use l402::Msat;
 use tokio::io::{AsyncRead, ReadBuf};
 use url::Url;
 
 use crate::origin::Origin;
+use crate::quote::Price;
 use crate::terms::Terms;
 
 /// How much of a file is read at a time, in bytes.
@@ -30,6 +32,7 @@ pub struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
     pub(crate) terms: Option<Terms>,
+    pub(crate) quoted: Option<Msat>,
     pub(crate) buy_again: bool,
     pub(crate) redirects: u32,
     pub(crate) keep_post: Vec<StatusCode>,
@@ -67,6 +70,7 @@ impl Request {
             headers: HeaderMap::new(),
             body: Body::default(),
             terms: None,
+            quoted: None,
             buy_again: false,
             redirects: 0,
             keep_post: Vec::new(),
@@ -109,6 +113,13 @@ impl Request {
     #[must_use]
     pub const fn terms(mut self, terms: Terms) -> Self {
         self.terms = Some(terms);
+        self
+    }
+
+    /// Pays no more than was quoted, whatever the terms allow.
+    #[must_use]
+    pub const fn quoted(mut self, price: &Price) -> Self {
+        self.quoted = Some(price.amount);
         self
     }
 

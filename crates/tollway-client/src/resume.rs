@@ -18,17 +18,6 @@ use crate::wallet::{Claim, Purchase, Receipt};
 #[derive(Debug)]
 pub(crate) struct Unpaid(Purchase);
 
-impl Unpaid {
-    /// Its challenge, when today's terms allow it.
-    pub(crate) fn within(self, terms: &flow::Terms) -> Result<Challenge, Error> {
-        let challenge = self.0.challenge;
-        // By the clock of its making: that little time may be left is no reason to pay another one.
-        let made = challenge.invoice.created_at();
-        let offers = Offers { challenges: vec![challenge], refused: Vec::new() };
-        terms.choose(offers, made).map_err(Error::Terms)
-    }
-}
-
 /// What the node said of a payment that was begun earlier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -42,6 +31,20 @@ pub enum Ending {
 }
 
 impl Call<'_> {
+    /// An unpaid invoice's challenge, when today's terms and policy allow it.
+    pub(crate) fn choose_unpaid(
+        &self,
+        terms: &flow::Terms,
+        unpaid: Unpaid,
+    ) -> Result<Challenge, Error> {
+        let challenge = unpaid.0.challenge;
+        // By the clock of its making: that little time may be left is no reason to pay another one.
+        let made = challenge.invoice.created_at();
+        let offers = Offers { challenges: vec![challenge], refused: Vec::new() };
+        let allowed = |challenge: &Challenge| self.shared.policy.may_take(challenge);
+        terms.choose_among(offers, made, allowed).map_err(Error::Terms)
+    }
+
     /// Asks the node about every payment that was begun for what is wanted here. One that was paid
     /// becomes a token in the wallet; one that was not, and still can be, is returned.
     ///

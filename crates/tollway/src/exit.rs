@@ -88,7 +88,7 @@ fn of_fetch(error: &tollway_client::Error) -> Exit {
         E::Terms(terms) if is_too_dear(terms) => Exit::OverLimit,
         E::Terms(FlowError::NoChallenge) => Exit::Refused,
         E::Insecure(_) | E::Terms(_) => Exit::NotTrusted,
-        E::OverBudget(_) => Exit::OverLimit,
+        E::OverBudget(_) | E::Policy(_) => Exit::OverLimit,
         E::NoPayer | E::Open(_) => Exit::NotTried,
         E::NotPaid { .. } => Exit::NotPaid,
         E::Unknown { .. } | E::WrongPreimage { .. } | E::NotStored { .. } => Exit::MayHavePaid,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use l402::caveat::AttenuateError;
 use l402::{InvoiceError, OpenError, PaymentHash, TokenError};
-use tollway_client::{HttpError, MoneyMoved, WalletError};
+use tollway_client::{Denied, HttpError, MoneyMoved, WalletError};
 use tollway_gateway::{Mistakes, SecretError};
 use tollway_ldk::DevnetError;
 use tollway_purse::BindError;
@@ -188,6 +188,10 @@ fn fetch_kind(error: &tollway_client::Error) -> &'static str {
         E::Insecure(_) => "insecure",
         E::Terms(_) => "offer",
         E::OverBudget(_) => "over_budget",
+        E::Policy(denied) => match **denied {
+            Denied::OverLimit(_) => "over_budget",
+            _ => "policy",
+        },
         E::NoPayer => "no_node",
         E::Open(_) => "node",
         E::NotPaid { .. } => "not_paid",
@@ -219,6 +223,7 @@ fn fetch_hint(error: &tollway_client::Error) -> Option<&'static str> {
         | E::Http(_)
         | E::Redirect { .. }
         | E::OverBudget(_)
+        | E::Policy(_)
         | E::Open(_)
         | E::NotPaid { .. }
         | E::Wallet(_) => return None,

@@ -2,12 +2,13 @@
 //! are here, one in memory and one in a file; both keep the same contract.
 
 mod claim;
+mod entry;
+mod error;
+mod ledger;
 mod memory;
-mod record;
 mod sqlite;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -17,6 +18,9 @@ use l402::{Challenge, Msat, Paid, PaymentHash, Preimage};
 use crate::origin::Origin;
 
 pub use claim::Claim;
+pub use entry::{Adopted, Entry};
+pub use error::WalletError;
+pub use ledger::{Ledger, Reserve};
 pub use memory::MemoryWallet;
 pub use sqlite::SqliteWallet;
 
@@ -31,7 +35,7 @@ pub const MOST_OTHERS: usize = 64;
 /// begun and not finished may have been paid: only the node knows, and it is asked before anything
 /// else is bought from there. Nothing that was finished is ever deleted.
 #[async_trait]
-pub trait Wallet: fmt::Debug + Send + Sync {
+pub trait Wallet: Ledger + fmt::Debug + Send + Sync {
     /// Waits until nobody else buys from this origin with this wallet, in this process or another
     /// one, and keeps it so until the claim is dropped or its process ends. `waiting` is called once
     /// when there is somebody to wait for.
@@ -48,15 +52,21 @@ pub trait Wallet: fmt::Debug + Send + Sync {
     /// What was begun and not finished, the oldest first; of one origin, or of all.
     async fn pending(&self, origin: Option<&Origin>) -> Result<Vec<Purchase>, WalletError>;
 
-    /// Writes down what is about to be paid for. Beginning once more what is begun already changes
-    /// nothing.
+    /// Writes down what is about to be paid for, and sets aside what it may cost, both or neither.
+    /// Of what is begun once more the record stays, and of the two sums the larger is set aside.
     ///
     /// # Errors
-    /// [`WalletError::AlreadyPaid`] when a payment of that hash was finished earlier, and
-    /// [`WalletError::WrongClaim`] when one was begun for another origin.
-    async fn begin(&self, claim: &Claim, purchase: &Purchase) -> Result<(), WalletError>;
+    /// [`WalletError::OverLimit`] when a limit does not allow it, [`WalletError::AlreadyPaid`] when a
+    /// payment of that hash was finished earlier, and [`WalletError::WrongClaim`] when one was begun
+    /// for another origin.
+    async fn begin(
+        &self,
+        claim: &Claim,
+        purchase: &Purchase,
+        reserve: Reserve<'_>,
+    ) -> Result<(), WalletError>;
 
-    /// Writes down the proof. Finishing once more changes nothing.
+    /// Writes down the proof, and what was spent. Finishing once more changes nothing.
     ///
     /// # Errors
     /// [`WalletError::NotBegun`].
@@ -68,15 +78,29 @@ pub trait Wallet: fmt::Debug + Send + Sync {
         at: SystemTime,
     ) -> Result<Receipt, WalletError>;
 
-    /// Strikes out a payment that was begun and, by the node's word, not made. What was finished
-    /// stays.
+    /// Strikes out a payment that was begun and, by the node's word, not made, and gives back what was
+    /// set aside. What was finished stays.
     async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError>;
 
     /// Writes down what the server made of a token.
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError>;
 
+    /// Every payment, begun or finished, the newest first.
+    async fn entries(&self) -> Result<Vec<Entry>, WalletError>;
+
+    /// The payment of that hash.
+    async fn entry(&self, hash: PaymentHash) -> Result<Option<Entry>, WalletError>;
+
+    /// Takes over what another wallet knows, all of it or nothing. What is here already stays as it
+    /// is, but for what was begun here and is proven there. What was paid elsewhere counts against no
+    /// limit; what was begun elsewhere is set aside.
+    async fn adopt(&self, entries: &[Entry]) -> Result<Adopted, WalletError>;
+
     /// Every payment that was finished, the newest first.
-    async fn receipts(&self) -> Result<Vec<Receipt>, WalletError>;
+    async fn receipts(&self) -> Result<Vec<Receipt>, WalletError> {
+        let entries = self.entries().await?;
+        Ok(entries.iter().filter_map(Entry::token).map(Token::receipt).collect())
+    }
 }
 
 /// What is being bought: which request led to which challenge.
@@ -201,50 +225,4 @@ impl Token {
             standing: self.standing,
         }
     }
-}
-
-/// The wallet could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WalletError {
-    /// Its file or its folder failed.
-    #[error("the wallet `{}` cannot be {doing}", .path.display())]
-    Storage {
-        /// Which file.
-        path: PathBuf,
-        /// What was tried: "opened", "written" ...
-        doing: &'static str,
-        /// What the system said.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Others can read it, and it is as good as the money that was paid for what is in it.
-    #[error("others can read the wallet `{}` (mode {mode:03o}); run `chmod 600` on it", .path.display())]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// A row does not say what it must. It is left as it is.
-    #[error("the wallet's record of payment {hash} cannot be read: {what}")]
-    Damaged {
-        /// Which payment, as it stands there.
-        hash: String,
-        /// Which field.
-        what: &'static str,
-    },
-    /// That payment was made earlier, and its proof is here.
-    #[error("payment {0} was made already")]
-    AlreadyPaid(PaymentHash),
-    /// There is no such payment.
-    #[error("payment {0} was never begun in this wallet")]
-    NotBegun(PaymentHash),
-    /// The claim is for another origin.
-    #[error("the claim is for {claimed}, and the purchase is from {origin}")]
-    WrongClaim {
-        /// What was claimed.
-        claimed: Origin,
-        /// What was about to be bought from.
-        origin: Origin,
-    },
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use l402::{Msat, Paid, PaymentHash};
 use testkit::FakeNetwork;
 use tollway_client::{
-    Claim, Client, Error, MoneyMoved, Origin, Payment, Purchase, Receipt, SqliteWallet, Standing,
-    Token, Wallet, WalletError,
+    Account, Adopted, Claim, Client, Entry, Error, Ledger, Limit, MoneyMoved, Origin, Payment,
+    Purchase, Receipt, Reserve, SqliteWallet, Standing, Token, Wallet, WalletError,
 };
 
 use crate::buying::{get, sat, terms};
@@ -207,9 +207,14 @@ impl Wallet for Full {
         self.inner.pending(origin).await
     }
 
-    async fn begin(&self, claim: &Claim, purchase: &Purchase) -> Result<(), WalletError> {
+    async fn begin(
+        &self,
+        claim: &Claim,
+        purchase: &Purchase,
+        reserve: Reserve<'_>,
+    ) -> Result<(), WalletError> {
         self.room("begin")?;
-        self.inner.begin(claim, purchase).await
+        self.inner.begin(claim, purchase, reserve).await
     }
 
     async fn finish(
@@ -231,7 +236,52 @@ impl Wallet for Full {
         self.inner.judge(hash, standing).await
     }
 
-    async fn receipts(&self) -> Result<Vec<Receipt>, WalletError> {
-        self.inner.receipts().await
+    async fn entries(&self) -> Result<Vec<Entry>, WalletError> {
+        self.inner.entries().await
+    }
+
+    async fn entry(&self, hash: PaymentHash) -> Result<Option<Entry>, WalletError> {
+        self.inner.entry(hash).await
+    }
+
+    async fn adopt(&self, entries: &[Entry]) -> Result<Adopted, WalletError> {
+        self.room("adopt")?;
+        self.inner.adopt(entries).await
+    }
+}
+
+#[async_trait]
+impl Ledger for Full {
+    async fn limits(&self) -> Result<Vec<(String, Limit)>, WalletError> {
+        self.inner.limits().await
+    }
+
+    async fn set_limit(&self, name: &str, limit: &Limit) -> Result<(), WalletError> {
+        self.inner.set_limit(name, limit).await
+    }
+
+    async fn drop_limit(&self, name: &str) -> Result<bool, WalletError> {
+        self.inner.drop_limit(name).await
+    }
+
+    async fn accounts(
+        &self,
+        limits: &[Limit],
+        now: SystemTime,
+    ) -> Result<Vec<Account>, WalletError> {
+        self.inner.accounts(limits, now).await
+    }
+
+    async fn has_room(
+        &self,
+        host: &str,
+        reserve: Reserve<'_>,
+        now: SystemTime,
+    ) -> Result<(), WalletError> {
+        self.inner.has_room(host, reserve, now).await
+    }
+
+    async fn reset(&self) -> Result<Msat, WalletError> {
+        self.inner.reset().await
     }
 }

@@ -11,7 +11,7 @@ use tollway_client::{
 
 use crate::buying::{client, get, sat, terms, text};
 use crate::refusing::lines;
-use crate::seller::{Offer, Rules, Seller, begun, offer};
+use crate::seller::{NO_LIMITS, Offer, Rules, Seller, begun, offer};
 
 /// A client that waits for a payment no longer than a test may take.
 fn hasty(buyer: &FakeNode) -> Client {
@@ -108,7 +108,7 @@ async fn a_payment_that_came_back_too_late_is_forgotten_and_a_new_one_made() {
     let expired = buyer.on().foreign_invoice(sat(10), hour, minute);
     let begun = begun(&request, offer(&expired, &["services=weather:0"]));
     let claim = wallet.claim(request.origin(), &|| {}).await.unwrap();
-    wallet.begin(&claim, &begun).await.unwrap();
+    wallet.begin(&claim, &begun, NO_LIMITS).await.unwrap();
     drop(claim);
 
     let client = Client::builder(wallet, terms()).payer(buyer.payer()).build().unwrap();

@@ -7,6 +7,8 @@ mod child;
 mod crash;
 mod disk;
 mod ending;
+mod ledger;
+mod policy;
 mod quoting;
 mod redirects;
 mod refusing;

@@ -11,7 +11,7 @@ use tollway_client::{
 };
 
 use crate::buying::{client, get, sat, terms};
-use crate::seller::{Door, Offer, Rules, Seller, begun, offer};
+use crate::seller::{Door, NO_LIMITS, Offer, Rules, Seller, begun, offer};
 
 fn no_caveats(door: Door) -> Rules {
     Rules { caveats: vec![], door, ..Rules::default() }
@@ -207,7 +207,7 @@ async fn what_was_paid_in_vain_and_has_expired_is_bought_anew() {
     let paid = buyer.pay(order).await.unwrap();
     let expired = offer(&invoice, &["services=weather:0", "weather_valid_until=1"]);
     let claim = wallet.claim(request.origin(), &|| {}).await.unwrap();
-    wallet.begin(&claim, &begun(&request, expired)).await.unwrap();
+    wallet.begin(&claim, &begun(&request, expired), NO_LIMITS).await.unwrap();
     let hash = invoice.payment_hash();
     wallet.finish(&claim, hash, &paid, SystemTime::now()).await.unwrap();
     wallet.judge(hash, Standing::InVain).await.unwrap();

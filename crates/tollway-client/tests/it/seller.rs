@@ -23,7 +23,10 @@ use testkit::FakeNode;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
-use tollway_client::Purchase;
+use tollway_client::{Purchase, Reserve};
+
+/// A payment that no limit is asked about.
+pub(crate) const NO_LIMITS: Reserve<'static> = Reserve { asked: Msat::ZERO, limits: &[] };
 
 /// What a seller does with a request.
 #[derive(Clone, Debug)]

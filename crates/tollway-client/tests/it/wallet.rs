@@ -11,7 +11,7 @@ use tollway_client::{
 };
 
 use crate::buying::soon;
-use crate::seller::offer;
+use crate::seller::{NO_LIMITS, offer};
 
 /// A wallet, a way to open the same wallet once more, and a seller's node.
 struct Fixture {
@@ -105,7 +105,7 @@ fn later() -> SystemTime {
 async fn what_is_begun_is_pending_until_it_is_finished(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
     assert!(fixture.again.find(&origin(), "/a/b").await.unwrap().is_empty());
     assert!(fixture.again.pending(Some(&other())).await.unwrap().is_empty());
     for of in [None, Some(&origin())] {
@@ -126,7 +126,7 @@ async fn what_is_begun_is_pending_until_it_is_finished(fixture: Fixture) {
 async fn what_is_finished_is_found_and_never_forgotten(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
     let paid = Paid { fee: Msat::from_msat(1_234), ..paid };
     let receipt = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
     assert_eq!((receipt.amount, receipt.fee), ("10 sat".parse().unwrap(), paid.fee));
@@ -145,7 +145,7 @@ async fn what_is_finished_is_found_and_never_forgotten(fixture: Fixture) {
 async fn what_is_begun_can_be_forgotten(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
     fixture.wallet.forget(&claim, purchase.hash()).await.unwrap();
     assert!(fixture.again.pending(None).await.unwrap().is_empty());
     let finished = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await;
@@ -155,9 +155,9 @@ async fn what_is_begun_can_be_forgotten(fixture: Fixture) {
 async fn a_payment_that_was_made_is_not_begun_again(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
     fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
-    let begun = fixture.wallet.begin(&claim, &purchase).await;
+    let begun = fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await;
     assert!(matches!(begun, Err(WalletError::AlreadyPaid(hash)) if hash == purchase.hash()));
 }
 
@@ -165,7 +165,7 @@ async fn beginning_and_finishing_twice_changes_nothing(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let claim = claim(&fixture.wallet).await;
     for _ in 0..2 {
-        fixture.wallet.begin(&claim, &purchase).await.unwrap();
+        fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
     }
     assert_eq!(fixture.wallet.pending(None).await.unwrap().len(), 1);
     let first = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
@@ -192,11 +192,11 @@ async fn a_claim_is_for_its_origin_alone(fixture: Fixture) {
         fixture.wallet.claim(&other(), &|| panic!("nobody has it")).await.unwrap(),
     );
     let refused = |result| matches!(result, Err(WalletError::WrongClaim { .. }));
-    assert!(refused(fixture.wallet.begin(&wrong, &purchase).await));
-    fixture.wallet.begin(&right, &purchase).await.unwrap();
+    assert!(refused(fixture.wallet.begin(&wrong, &purchase, NO_LIMITS).await));
+    fixture.wallet.begin(&right, &purchase, NO_LIMITS).await.unwrap();
     // The same invoice, shown by another origin.
     let theirs = Purchase { origin: other(), ..purchase.clone() };
-    assert!(refused(fixture.wallet.begin(&wrong, &theirs).await));
+    assert!(refused(fixture.wallet.begin(&wrong, &theirs, NO_LIMITS).await));
     assert!(refused(fixture.wallet.forget(&wrong, purchase.hash()).await));
     let finished = fixture.wallet.finish(&wrong, purchase.hash(), &paid, later()).await;
     assert!(refused(finished.map(drop)));
@@ -236,7 +236,7 @@ async fn a_waiting_claim_can_be_given_up(fixture: Fixture) {
 async fn a_quarantined_token_is_kept_and_not_found(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase).await.unwrap();
+    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
     fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
     for standing in [Standing::Honoured, Standing::InVain] {
         fixture.wallet.judge(purchase.hash(), standing).await.unwrap();
@@ -253,7 +253,7 @@ async fn what_was_bought_for_a_path_is_found_however_much_was_bought_since(fixtu
     let buy = async |path: &str, at: u64| {
         let (purchase, paid) = purchase(&fixture).await;
         let purchase = Purchase { path: path.to_owned(), ..purchase };
-        fixture.wallet.begin(&claim, &purchase).await.unwrap();
+        fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
         let at = later() + Duration::from_secs(at);
         fixture.wallet.finish(&claim, purchase.hash(), &paid, at).await.unwrap();
     };

@@ -7,15 +7,19 @@ use http::Method;
 use l402::{Challenge, Invoice, Msat, Preimage, scheme};
 use rusqlite::Row;
 
-use super::{Purchase, Standing, Token, WalletError};
+use crate::wallet::{Entry, Purchase, Standing, Token, WalletError};
 
 /// The columns, in the order in which [`purchase`] and [`token`] read them.
 pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, invoice, node, begun_ms, \
                                   preimage, fee_msat, paid_ms, standing";
 
-/// The first version of the table. `standing` is `begun` until the proof is there; amounts are
+/// Every version of the tables, each made from the one before. What stands here is in people's files:
+/// it is added to, and never changed.
+pub(super) const MIGRATIONS: &[&str] = &[PAYMENTS, SPENDING];
+
+/// `standing` is `begun` until the proof is there; amounts are
 /// repeated from the invoice for whoever reads the file with other tools.
-pub(super) const SCHEMA: &str = "
+const PAYMENTS: &str = "
 CREATE TABLE payment (
     hash        TEXT PRIMARY KEY,
     origin      TEXT NOT NULL,
@@ -37,8 +41,37 @@ CREATE TABLE payment (
 CREATE INDEX payment_by_origin ON payment (origin, paid_ms);
 ";
 
+/// What counts against limits: `held_msat` until a payment's end is known, then `spent_msat`. Payments
+/// that were made before there were limits count as well.
+const SPENDING: &str = "
+CREATE TABLE spending (
+    hash        TEXT PRIMARY KEY,
+    origin      TEXT NOT NULL,
+    at_ms       INTEGER NOT NULL,
+    held_msat   INTEGER NOT NULL,
+    spent_msat  INTEGER NOT NULL,
+    CHECK (held_msat >= 0 AND spent_msat >= 0 AND (held_msat = 0 OR spent_msat = 0))
+) STRICT;
+CREATE INDEX spending_by_time ON spending (at_ms);
+CREATE INDEX spending_held ON spending (hash) WHERE held_msat > 0;
+CREATE TABLE spending_limit (
+    name        TEXT PRIMARY KEY,
+    rule        TEXT NOT NULL
+) STRICT;
+INSERT INTO spending (hash, origin, at_ms, held_msat, spent_msat)
+    SELECT hash, origin, begun_ms, amount_msat, 0 FROM payment WHERE standing = 'begun';
+INSERT INTO spending (hash, origin, at_ms, held_msat, spent_msat)
+    SELECT hash, origin, paid_ms, 0, amount_msat + fee_msat FROM payment WHERE standing <> 'begun';
+";
+
 /// What `standing` says of a payment that has no proof yet.
 pub(super) const BEGUN: &str = "begun";
+
+/// A time that was written down.
+pub(super) fn from_ms(ms: i64) -> SystemTime {
+    let since = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
 
 /// Milliseconds since 1970. Only times of our own clock are written.
 pub(super) fn to_ms(time: SystemTime) -> i64 {
@@ -49,6 +82,12 @@ pub(super) fn to_ms(time: SystemTime) -> i64 {
 /// Millisatoshi as SQLite counts.
 pub(super) fn to_sql(amount: Msat) -> i64 {
     i64::try_from(amount.msat()).unwrap_or(i64::MAX)
+}
+
+/// Reads a row, as far as its payment got.
+pub(super) fn entry(row: &Row<'_>) -> Result<Entry, WalletError> {
+    let is_begun = row.get::<_, String>("standing").is_ok_and(|standing| standing == BEGUN);
+    if is_begun { purchase(row).map(Entry::Begun) } else { token(row).map(Entry::Finished) }
 }
 
 /// Reads the columns that are there from the beginning.

@@ -1,0 +1,273 @@
+//! The wallet in a file. Every write is on the disk, through the operating system's caches, before
+//! it counts as done.
+
+mod ledger;
+mod open;
+mod record;
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use l402::{Paid, PaymentHash};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::claim::{self, Once, Turns};
+use super::{
+    Adopted, Claim, Entry, MOST_OTHERS, Purchase, Receipt, Reserve, Standing, Token, Wallet,
+    WalletError,
+};
+use crate::origin::Origin;
+
+/// A wallet in one SQLite file that only its owner can read. Any number of processes may use it at
+/// once.
+#[derive(Debug)]
+pub struct SqliteWallet {
+    path: PathBuf,
+    locks: PathBuf,
+    database: Arc<Mutex<Connection>>,
+    turns: Turns,
+}
+
+impl SqliteWallet {
+    /// Opens the wallet, and makes it where there is none: the file with mode 0600, its folder (when
+    /// that is new) with 0700. Beside it a folder of lock files is kept, named as the file with
+    /// `.claims` behind.
+    ///
+    /// # Errors
+    /// [`WalletError::Storage`], or [`WalletError::Exposed`] when others can read the file.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, WalletError> {
+        let path = path.into();
+        let opening = move || {
+            let mut locks = path.clone().into_os_string();
+            locks.push(".claims");
+            let locks = PathBuf::from(locks);
+            let database = open::open(&path, &locks)?;
+            let database = Arc::new(Mutex::new(database));
+            Ok(Self { path, locks, database, turns: Turns::default() })
+        };
+        tokio::task::spawn_blocking(opening).await.expect("opening a wallet does not panic")
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` where it may block, and says what was being done when it fails.
+    async fn with<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&mut Connection) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, WalletError> {
+        let database = Arc::clone(&self.database);
+        let working = move || {
+            let mut database = database.lock().expect("nothing panics under this lock");
+            work(&mut database)
+        };
+        let worked = tokio::task::spawn_blocking(working).await;
+        worked.expect("reading and writing a wallet does not panic").map_err(
+            |failed| match failed {
+                Failed::Sqlite(error) => self.storage(doing, error),
+                Failed::Wallet(error) => error,
+            },
+        )
+    }
+
+    /// Runs `work` in one transaction: all that it writes is there, or nothing of it.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, WalletError> {
+        self.with("written", move |database| {
+            let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
+        .await
+    }
+
+    fn storage(
+        &self,
+        doing: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> WalletError {
+        WalletError::Storage { path: self.path.clone(), doing, source: source.into() }
+    }
+}
+
+/// What can go wrong under the database's lock.
+enum Failed {
+    Sqlite(rusqlite::Error),
+    Wallet(WalletError),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<WalletError> for Failed {
+    fn from(error: WalletError) -> Self {
+        Self::Wallet(error)
+    }
+}
+
+#[async_trait]
+impl Wallet for SqliteWallet {
+    async fn claim(
+        &self,
+        origin: &Origin,
+        waiting: &(dyn Fn() + Send + Sync),
+    ) -> Result<Claim, WalletError> {
+        let mut waiting = Once::new(waiting);
+        let turn = self.turns.take(origin, &mut waiting).await;
+        let file = claim::lock(&self.locks, origin, &mut waiting).await;
+        let file = file.map_err(|error| self.storage("locked", error))?;
+        Ok(Claim::new(origin.clone(), (file, turn)))
+    }
+
+    async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
+        let (origin, path) = (origin.to_string(), path.to_owned());
+        self.with("read", move |database| {
+            let usable = "origin = ?1 AND standing NOT IN ('begun', 'quarantined')";
+            let newest = "ORDER BY paid_ms DESC, rowid DESC";
+            let rest = format!(
+                "{usable} AND (path = ?2 OR rowid IN (SELECT rowid FROM payment \
+                 WHERE {usable} AND path <> ?2 {newest} LIMIT {MOST_OTHERS})) {newest}"
+            );
+            rows::list(database, &rest, [origin, path], record::token)
+        })
+        .await
+    }
+
+    async fn pending(&self, origin: Option<&Origin>) -> Result<Vec<Purchase>, WalletError> {
+        let origin = origin.map(ToString::to_string);
+        self.with("read", move |database| {
+            let rest = "standing = 'begun' AND (?1 IS NULL OR origin = ?1) \
+                        ORDER BY begun_ms, rowid";
+            rows::list(database, rest, [origin], record::purchase)
+        })
+        .await
+    }
+
+    async fn begin(
+        &self,
+        claim: &Claim,
+        purchase: &Purchase,
+        reserve: Reserve<'_>,
+    ) -> Result<(), WalletError> {
+        claim.covers(purchase)?;
+        let (claimed, purchase, hash) = (claim.origin().clone(), purchase.clone(), purchase.hash());
+        let (asked, limits) = (reserve.asked, reserve.limits.to_vec());
+        self.write(move |rows| {
+            match rows::look_up(rows, hash)? {
+                Some(Entry::Finished(_)) => return Err(WalletError::AlreadyPaid(hash).into()),
+                Some(Entry::Begun(begun)) => same_origin(claimed, &begun)?,
+                None => rows::insert(rows, &Entry::Begun(purchase.clone()))?,
+            }
+            ledger::reserve(rows, &purchase, asked, limits)
+        })
+        .await
+    }
+
+    async fn finish(
+        &self,
+        claim: &Claim,
+        hash: PaymentHash,
+        paid: &Paid,
+        at: SystemTime,
+    ) -> Result<Receipt, WalletError> {
+        let (claimed, paid) = (claim.origin().clone(), paid.clone());
+        self.write(move |rows| {
+            let purchase = match rows::look_up(rows, hash)? {
+                Some(Entry::Finished(token)) => return Ok(token.receipt()),
+                Some(Entry::Begun(purchase)) => purchase,
+                None => return Err(WalletError::NotBegun(hash).into()),
+            };
+            same_origin(claimed, &purchase)?;
+            let Paid { preimage, fee } = paid;
+            let token = Token { purchase, preimage, fee, paid_at: at, standing: Standing::Fresh };
+            rows::prove(rows, &token)?;
+            ledger::spend(rows, &token)?;
+            Ok(token.receipt())
+        })
+        .await
+    }
+
+    async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError> {
+        let claimed = claim.origin().clone();
+        self.write(move |rows| {
+            if let Some(Entry::Begun(purchase)) = rows::look_up(rows, hash)? {
+                same_origin(claimed, &purchase)?;
+                rows.execute("DELETE FROM payment WHERE hash = ?1", [hash.to_string()])?;
+                // The row stays: that there was such a time is not given back.
+                let give_back = "UPDATE spending SET held_msat = 0 WHERE hash = ?1";
+                rows.execute(give_back, [hash.to_string()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {
+        self.with("written", move |database| {
+            let sql = "UPDATE payment SET standing = ?2 WHERE hash = ?1 AND standing <> 'begun'";
+            match database.execute(sql, [&hash.to_string(), standing.name()])? {
+                0 => Err(WalletError::NotBegun(hash).into()),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    async fn entries(&self) -> Result<Vec<Entry>, WalletError> {
+        self.with("read", |database| {
+            let rest = "1 = 1 ORDER BY coalesce(paid_ms, begun_ms) DESC, rowid DESC";
+            rows::list(database, rest, [], record::entry)
+        })
+        .await
+    }
+
+    async fn entry(&self, hash: PaymentHash) -> Result<Option<Entry>, WalletError> {
+        self.with("read", move |database| rows::look_up(database, hash)).await
+    }
+
+    async fn adopt(&self, entries: &[Entry]) -> Result<Adopted, WalletError> {
+        let entries = entries.to_vec();
+        self.write(move |rows| {
+            let mut adopted = Adopted::default();
+            for entry in &entries {
+                match (rows::look_up(rows, entry.hash())?, entry) {
+                    (None, entry) => {
+                        rows::insert(rows, entry)?;
+                        if let Entry::Begun(purchase) = entry {
+                            let amount = purchase.challenge.invoice.amount();
+                            ledger::hold(rows, purchase, amount)?;
+                        }
+                        adopted.added += 1;
+                    }
+                    (Some(Entry::Begun(_)), Entry::Finished(token)) => {
+                        rows::prove(rows, token)?;
+                        ledger::spend(rows, token)?;
+                        adopted.proven += 1;
+                    }
+                    (Some(_), _) => adopted.known += 1,
+                }
+            }
+            Ok(adopted)
+        })
+        .await
+    }
+}
+
+fn same_origin(claimed: Origin, purchase: &Purchase) -> Result<(), WalletError> {
+    if claimed == purchase.origin {
+        return Ok(());
+    }
+    Err(WalletError::WrongClaim { claimed, origin: purchase.origin.clone() })
+}
