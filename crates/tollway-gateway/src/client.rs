@@ -38,7 +38,8 @@ impl<'a> Sender<'a> {
             true => connection.client_text().clone(),
             false => HeaderValue::try_from(address.to_string()).expect("an address is ASCII"),
         };
-        Self { connection, address, text, scheme: proxies.scheme(peer, headers) }
+        let scheme = proxies.scheme(peer, connection.is_secure(), headers);
+        Self { connection, address, text, scheme }
     }
 }
 
@@ -71,11 +72,26 @@ impl Proxies {
         client
     }
 
-    /// Whether the client came over TLS, as far as a trusted proxy says so.
-    pub(crate) fn scheme(&self, peer: IpAddr, headers: &HeaderMap) -> HeaderValue {
-        let secure =
-            self.trust(peer) && headers.get(&FORWARDED_PROTO).is_some_and(|proto| proto == "https");
-        HeaderValue::from_static(if secure { "https" } else { "http" })
+    /// How the client came: `secure` is how the connection from `peer` did, which a trusted proxy may
+    /// correct.
+    pub(crate) fn scheme(&self, peer: IpAddr, secure: bool, headers: &HeaderMap) -> HeaderValue {
+        let told = if self.trust(peer) { self.told_scheme(headers) } else { None };
+        HeaderValue::from_static(match told.unwrap_or(secure) {
+            true => "https",
+            false => "http",
+        })
+    }
+
+    /// Whether the proxy in front says that it was asked over TLS. `None`: it does not say.
+    fn told_scheme(&self, headers: &HeaderMap) -> Option<bool> {
+        match self.told {
+            Told::ForwardedFor => headers.get(&FORWARDED_PROTO).map(|proto| proto == "https"),
+            Told::Forwarded => {
+                let line = headers.get_all(http::header::FORWARDED).iter().next_back()?;
+                let proto = parameter(line.to_str().ok()?.rsplit(',').next()?, "proto")?;
+                Some(proto.eq_ignore_ascii_case("https"))
+            }
+        }
     }
 }
 
@@ -89,10 +105,14 @@ fn address(text: &str) -> Option<IpAddr> {
 
 /// The address in one element of `Forwarded` (RFC 7239 section 4).
 fn forwarded(element: &str) -> Option<IpAddr> {
+    parameter(element, "for").and_then(address)
+}
+
+/// One value in an element of `Forwarded`.
+fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        let value = value.trim_matches('"');
-        name.eq_ignore_ascii_case("for").then(|| address(value)).flatten()
+        name.eq_ignore_ascii_case(wanted).then(|| value.trim_matches('"'))
     })
 }
 
@@ -206,6 +226,29 @@ mod tests {
         assert_eq!(ask("10.0.0.1", &["for=6.6.6.6, For=198.51.100.7;proto=https"]), "198.51.100.7");
         assert_eq!(ask("10.0.0.1", &[r#"by=10.1.1.1;for="[2001:db9::1]:80""#]), "2001:db9::1");
         assert_eq!(ask("10.0.0.1", &["for=_hidden"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_how_the_client_came_and_nobody_else() {
+        let ask = |told, peer: &str, secure, name: &'static str, line| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(line));
+            proxies(told).scheme(peer.parse().unwrap(), secure, &headers)
+        };
+        let (xfp, forwarded) = ("x-forwarded-proto", "forwarded");
+        for (told, peer, secure, name, line, scheme) in [
+            (Told::ForwardedFor, "10.0.0.1", false, xfp, "https", "https"),
+            (Told::ForwardedFor, "10.0.0.1", true, xfp, "http", "http"),
+            (Told::ForwardedFor, "10.0.0.1", true, "x", "", "https"),
+            (Told::ForwardedFor, "192.0.2.1", false, xfp, "https", "http"),
+            (Told::ForwardedFor, "192.0.2.1", true, xfp, "http", "https"),
+            (Told::Forwarded, "10.0.0.1", false, xfp, "https", "http"),
+            (Told::Forwarded, "10.0.0.1", false, forwarded, "for=a;Proto=HTTPS", "https"),
+            (Told::Forwarded, "10.0.0.1", true, forwarded, "proto=https, for=b;proto=http", "http"),
+            (Told::Forwarded, "10.0.0.1", true, forwarded, "for=a", "https"),
+        ] {
+            assert_eq!(ask(told, peer, secure, name, line), scheme, "{told:?} {peer} {line}");
+        }
     }
 
     async fn read(bytes: &[u8]) -> (Result<Option<IpAddr>, ()>, usize) {

@@ -34,6 +34,9 @@ pub(crate) async fn forward(
     let takes_trailers = headers::strip_one_hop(fields);
     headers::strip_credentials(fields);
     headers::set_forwarded(fields, &sender.text, &sender.scheme, host.as_ref());
+    if let Some(identity) = sender.connection.identity() {
+        identity.tell(fields);
+    }
     let host = passage.edit(&mut request).or(host);
     if let Some(uri) = rewritten {
         *request.uri_mut() = uri;

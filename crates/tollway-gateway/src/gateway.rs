@@ -20,6 +20,7 @@ use crate::serve::{self, Stopped};
 use crate::store::{SharedStore, StoreError};
 use crate::tariff::Tariff;
 use crate::till::Till;
+use crate::tls::Tls;
 use crate::upstream::{OpenError, Upstream};
 
 /// A reverse proxy that asks for money. Clones are the same gateway.
@@ -44,6 +45,8 @@ pub(crate) struct Snapshot {
     pub(crate) documents: Vec<&'static Document>,
     pub(crate) unpaid: Unpaid,
     pub(crate) proxies: Proxies,
+    /// How connections are encrypted, where they are.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// One service, opened.
@@ -112,13 +115,25 @@ impl Gateway {
         Ok(())
     }
 
-    /// Serves HTTP/1.1 and HTTP/2 (with prior knowledge) until `stop` is ready. Then it takes no new
+    /// Serves HTTP/1.1 and HTTP/2 (chosen by ALPN where the configuration has `[tls]`, else with prior
+    /// knowledge) until `stop` is ready. Then it takes no new
     /// connections, tells the ones it has to close, and waits for what is in flight, but not longer
     /// than the configuration's `stop_timeout`. Dropping the future cuts everything off at once.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Stopped {
         let stopped = serve::serve(self, listener, stop).await;
         self.inner.till.books.flush().await;
         stopped
+    }
+
+    /// Tells everybody who comes to `listener` to come again with TLS, to the port that the
+    /// configuration says in `redirect_port`, or else to `port`. Stops like [`Gateway::serve`].
+    pub async fn redirect(
+        &self,
+        listener: TcpListener,
+        port: u16,
+        stop: impl Future<Output = ()>,
+    ) -> Stopped {
+        serve::redirect(self, listener, port, stop).await
     }
 
     /// Revokes a token: here at once, and at other gateways with the same store within seconds. When it
@@ -186,7 +201,9 @@ impl Snapshot {
             document.path == discovery::ALWAYS || config.discovery.contains(&document.path)
         };
         let documents = DOCUMENTS.iter().filter(served).collect();
-        Ok(Self { routes, documents, unpaid, proxies: config.proxies.clone() })
+        let before = old.and_then(|old| old.tls.as_ref());
+        let tls = config.tls.as_ref().map(|tls| Tls::open(tls, before)).transpose()?;
+        Ok(Self { routes, documents, unpaid, proxies: config.proxies.clone(), tls })
     }
 
     /// The service of that name.
@@ -194,8 +211,10 @@ impl Snapshot {
         self.routes.all().map(|service| &**service).find(|service| service.tariff.name() == name)
     }
 
-    /// Begins to ask the upstreams whether they are well, as far as they are to be asked.
+    /// Begins to ask the upstreams whether they are well, as far as they are to be asked, and to look
+    /// after the certificates.
     pub(crate) fn watch(&self) {
+        self.tls.iter().for_each(|tls| tls.watch());
         self.routes.all().for_each(|service| service.upstream.watch());
     }
 }

@@ -248,7 +248,7 @@ fn note(ended: &Ended, entry: &mut Option<Entry>) {
 }
 
 /// An error and all its causes, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes: Vec<String> = std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect();

@@ -8,6 +8,7 @@ use http::header::{
 use l402::credential;
 
 use crate::claim;
+use crate::tls;
 
 /// Headers that concern one connection and are never passed on (RFC 9110 section 7.6.1, and
 /// section 11.7 for a proxy's own).
@@ -97,7 +98,7 @@ pub(crate) fn strip_credentials(headers: &mut HeaderMap) {
     }
 }
 
-/// Says who asked for what. What the client itself says about that is not believed.
+/// Says who asked for what, and by which certificate. What the client itself says about that is not believed.
 pub(crate) fn set_forwarded(
     headers: &mut HeaderMap,
     client: &HeaderValue,
@@ -126,6 +127,7 @@ fn is_claim(name: &HeaderName) -> bool {
     };
     const PREFIX: &str = "x-forwarded-";
     ["forwarded", "x-real-ip"].into_iter().any(|word| is(word, name))
+        || tls::HEADERS.into_iter().any(|word| is(word, name))
         || ELSEWHERE.into_iter().any(|word| is(word, name))
         || (name.len() > PREFIX.len() && is(PREFIX, &name[..PREFIX.len()]))
 }
@@ -239,6 +241,8 @@ mod tests {
             ("x-forwarded-port", "1"),
             ("forwarded", "for=6.6.6.6"),
             ("x-real-ip", "6.6.6.6"),
+            ("client-cert", ":AAAA:"),
+            ("x-client-cert_subject", "CN=root"),
             ("x-real", "stays"),
         ]);
         let (client, host) = (HeaderValue::from_static("::1"), HeaderValue::from_static("h:1"));

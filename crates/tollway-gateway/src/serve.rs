@@ -1,5 +1,5 @@
-//! The door to the outside: takes connections, speaks HTTP/1.1 or HTTP/2 on each, and closes them in
-//! good order.
+//! The doors to the outside: connections are taken, encrypted where they are to be, spoken to in
+//! HTTP/1.1 or HTTP/2, and closed in good order.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,12 +15,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::client;
 use crate::gateway::Gateway;
 use crate::handle::handle;
+use crate::redirect;
+use crate::tls::{Accepted, Identity, Tls};
 
 /// The most headers in one request, and the most bytes that they may take together. A longer one is
 /// answered 431.
@@ -50,20 +53,50 @@ pub struct Stopped {
     pub cut: usize,
 }
 
+/// What is behind a door.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    /// The services, over TLS where the configuration says so.
+    Services,
+    /// The advice to come again over TLS, to this port unless the configuration says another.
+    Redirect(u16),
+}
+
 /// What a request needs to know of the connection it came on.
 #[derive(Debug)]
 pub(crate) struct Connection {
     client: IpAddr,
     client_text: HeaderValue,
+    security: Security,
     stage: watch::Sender<Stage>,
     /// Whether a request has come on it yet.
     used: AtomicBool,
 }
 
+/// What is known of the other end beside its address.
+#[derive(Debug)]
+enum Security {
+    Plain,
+    Tls(Option<Box<Identity>>),
+}
+
 impl Connection {
-    fn new(client: IpAddr, stage: watch::Sender<Stage>) -> Self {
+    fn new(client: IpAddr, security: Security, stage: watch::Sender<Stage>) -> Self {
         let text = HeaderValue::try_from(client.to_string()).expect("an address is ASCII");
-        Self { client, client_text: text, stage, used: AtomicBool::new(false) }
+        Self { client, client_text: text, security, stage, used: AtomicBool::new(false) }
+    }
+
+    /// Whether it came over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self.security, Security::Tls(_))
+    }
+
+    /// Whose certificate it came with.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        match &self.security {
+            Security::Plain => None,
+            Security::Tls(identity) => identity.as_deref(),
+        }
     }
 
     /// Who is at the other end.
@@ -82,8 +115,29 @@ impl Connection {
     }
 }
 
+/// Sells what there is, until it is told to stop.
 pub(crate) async fn serve(
     gateway: &Gateway,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> Stopped {
+    gateway.snapshot().watch();
+    take(gateway, Door::Services, listener, stop).await
+}
+
+/// Sends everybody to another port, where TLS is spoken.
+pub(crate) async fn redirect(
+    gateway: &Gateway,
+    listener: TcpListener,
+    port: u16,
+    stop: impl Future<Output = ()>,
+) -> Stopped {
+    take(gateway, Door::Redirect(port), listener, stop).await
+}
+
+async fn take(
+    gateway: &Gateway,
+    door: Door,
     listener: TcpListener,
     stop: impl Future<Output = ()>,
 ) -> Stopped {
@@ -92,7 +146,6 @@ pub(crate) async fn serve(
     let _over = OverOnDrop(stage.clone());
     let builder = Arc::new(builder(gateway.patience().header));
     let mut stop = pin!(stop);
-    gateway.snapshot().watch();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -101,9 +154,9 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (gateway, builder) = (gateway.clone(), Arc::clone(&builder));
+                let talk = Talk { gateway: gateway.clone(), builder: Arc::clone(&builder), door };
                 let (receiver, stage) = (stage.subscribe(), stage.clone());
-                tokio::spawn(welcome(gateway, builder, stream, peer, stage, receiver));
+                tokio::spawn(welcome(talk, stream, peer, stage, receiver));
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection can be taken");
@@ -149,71 +202,27 @@ fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// One connection, from its first byte to its last.
-async fn converse(
+/// What every connection of a door is spoken to with.
+struct Talk {
     gateway: Gateway,
     builder: Arc<auto::Builder<TokioExecutor>>,
-    stream: TcpStream,
-    connection: Connection,
-    mut stage: watch::Receiver<Stage>,
-) {
-    let connection = Arc::new(connection);
-    // A small answer must not wait for the client's acknowledgement of the one before.
-    stream.set_nodelay(true).ok();
-    let header_timeout = gateway.patience().header;
-    let service = service_fn(|request: Request<Incoming>| {
-        connection.used.store(true, Ordering::Relaxed);
-        let (gateway, connection) = (gateway.clone(), Arc::clone(&connection));
-        async move {
-            let snapshot = gateway.snapshot();
-            Ok::<_, Infallible>(handle(snapshot, gateway.till(), &connection, request).await)
-        }
-    });
-    let mut talk = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    // The builder's own timeout begins only when it knows which HTTP is spoken, so whoever sends
-    // nothing, or half of an HTTP/2 preface, is waited for here.
-    let mut first = pin!(tokio::time::sleep(header_timeout));
-    let mut waiting = true;
-    let mut next = Stage::Closing;
-    loop {
-        tokio::select! {
-            ended = talk.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(error, client = %connection.client, "a connection broke");
-                }
-                return;
-            }
-            () = first.as_mut(), if waiting => {
-                waiting = false;
-                if !connection.used.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-            reached = wait_for(&mut stage, next) => match reached {
-                Stage::Open => {}
-                Stage::Closing => {
-                    next = Stage::Over;
-                    talk.as_mut().graceful_shutdown();
-                }
-                Stage::Over => return,
-            }
-        }
-    }
+    door: Door,
 }
 
 /// Finds out who is there, and talks to them.
 async fn welcome(
-    gateway: Gateway,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    talk: Talk,
     mut stream: TcpStream,
     peer: SocketAddr,
     stage: watch::Sender<Stage>,
     mut receiver: watch::Receiver<Stage>,
 ) {
     let mut client = peer.ip().to_canonical();
-    let snapshot = gateway.snapshot();
+    let snapshot = talk.gateway.snapshot();
+    // A small answer must not wait for the client's acknowledgement of the one before.
+    stream.set_nodelay(true).ok();
     if snapshot.proxies.protocol && snapshot.proxies.trust(client) {
-        let patience = gateway.patience().header;
+        let patience = talk.gateway.patience().header;
         let named = tokio::select! {
             named = tokio::time::timeout(patience, client::proxied(&mut stream)) => named,
             _ = wait_for(&mut receiver, Stage::Closing) => return,
@@ -226,8 +235,100 @@ async fn welcome(
             Err(_) => return,
         }
     }
+    let tls = match talk.door {
+        Door::Services => snapshot.tls.clone(),
+        Door::Redirect(_) => None,
+    };
     drop(snapshot);
-    converse(gateway, builder, stream, Connection::new(client, stage), receiver).await;
+    match tls {
+        None => {
+            let connection = Connection::new(client, Security::Plain, stage);
+            talk.converse(stream, connection, receiver).await;
+        }
+        // In a box of its own, so that a connection without TLS does not carry room for it.
+        Some(tls) => Box::pin(encrypted(talk, tls, stream, client, stage, receiver)).await,
+    }
+}
+
+/// Agrees on keys first.
+async fn encrypted(
+    talk: Talk,
+    tls: Arc<Tls>,
+    stream: TcpStream,
+    client: IpAddr,
+    stage: watch::Sender<Stage>,
+    mut receiver: watch::Receiver<Stage>,
+) {
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(tls.patience(), tls.accept(stream)) => accepted,
+        _ = wait_for(&mut receiver, Stage::Closing) => return,
+    };
+    drop(tls);
+    match accepted {
+        Ok(Ok(Some(Accepted { stream, identity }))) => {
+            let security = Security::Tls(identity.map(Box::new));
+            let connection = Connection::new(client, security, stage);
+            talk.converse(stream, connection, receiver).await;
+        }
+        Ok(Ok(None)) => tracing::debug!(%client, "a name was asked to be proved"),
+        Ok(Err(error)) => tracing::debug!(%error, %client, "no TLS with this client"),
+        Err(_) => tracing::debug!(%client, "a handshake took too long"),
+    }
+}
+
+impl Talk {
+    /// One connection, from its first byte to its last.
+    async fn converse(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        connection: Connection,
+        mut stage: watch::Receiver<Stage>,
+    ) {
+        let Self { gateway, builder, door } = self;
+        let connection = Arc::new(connection);
+        let header_timeout = gateway.patience().header;
+        let service = service_fn(|request: Request<Incoming>| {
+            connection.used.store(true, Ordering::Relaxed);
+            let (gateway, connection) = (gateway.clone(), Arc::clone(&connection));
+            async move {
+                let snapshot = gateway.snapshot();
+                Ok::<_, Infallible>(match door {
+                    Door::Services => handle(snapshot, gateway.till(), &connection, request).await,
+                    Door::Redirect(port) => redirect::answer(&snapshot, port, request),
+                })
+            }
+        });
+        let mut talk = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        // The builder's own timeout begins only when it knows which HTTP is spoken, so whoever sends
+        // nothing, or half of an HTTP/2 preface, is waited for here.
+        let mut first = pin!(tokio::time::sleep(header_timeout));
+        let mut waiting = true;
+        let mut next = Stage::Closing;
+        loop {
+            tokio::select! {
+                ended = talk.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error, client = %connection.client, "a connection broke");
+                    }
+                    return;
+                }
+                () = first.as_mut(), if waiting => {
+                    waiting = false;
+                    if !connection.used.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                reached = wait_for(&mut stage, next) => match reached {
+                    Stage::Open => {}
+                    Stage::Closing => {
+                        next = Stage::Over;
+                        talk.as_mut().graceful_shutdown();
+                    }
+                    Stage::Over => return,
+                }
+            }
+        }
+    }
 }
 
 /// Waits until the gateway is that far with stopping.

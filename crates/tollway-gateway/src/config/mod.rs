@@ -15,6 +15,7 @@ mod schemes;
 mod service;
 mod tariff;
 mod template;
+mod tls;
 mod upstream;
 mod values;
 
@@ -36,6 +37,7 @@ pub use rates::Rates;
 pub use records::Records;
 pub use service::Service;
 pub use template::{FetchError, Template};
+pub use tls::{Acme, Clients, Pair, Tls};
 pub use upstream::{Address, Check, Protocol, Question, Server, Upstream};
 
 /// Where a gateway listens unless told.
@@ -66,6 +68,7 @@ pub(crate) static KEYS: &[&str] = &[
     "keep_unpaid",
     "keep_paid",
     "discovery",
+    "tls",
     "service",
 ];
 
@@ -94,6 +97,8 @@ pub struct Config {
     pub records: Records,
     /// Which documents it serves about itself, besides the price list.
     pub discovery: Vec<&'static str>,
+    /// How connections to it are encrypted. They are not unless told.
+    pub tls: Option<Tls>,
     /// What is behind it.
     pub services: Vec<Service>,
 }
@@ -169,6 +174,7 @@ impl Config {
         let rates = rates::read(&mut reader, &mut keys);
         let (store, records) = records::read(&mut reader, &mut keys);
         let discovery = discovery::read(&mut reader, &mut keys);
+        let tls = tls::read(&mut reader, &mut keys);
         let services = service::read_all(&mut reader, &mut keys, has_rates);
         reader.end(keys, "the configuration", KEYS);
         reader.finish()?;
@@ -184,6 +190,7 @@ impl Config {
             store,
             records,
             discovery,
+            tls,
             services,
         })
     }

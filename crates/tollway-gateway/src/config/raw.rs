@@ -136,6 +136,22 @@ impl<'i> Reader<'i> {
         pairs
     }
 
+    /// The table under `[key]`, if it is there.
+    pub(super) fn table<'k>(
+        &mut self,
+        keys: &mut Keys<'k>,
+        key: &'static str,
+        wanted: &'static str,
+    ) -> Option<Keys<'k>> {
+        match self.take(keys, key)? {
+            (line, DeValue::Table(table)) => Some(Keys { line, table }),
+            (line, value) => {
+                self.wrong_kind(key.to_owned(), line, &value, wanted);
+                None
+            }
+        }
+    }
+
     /// The tables under `[[key]]`, in order.
     pub(super) fn tables<'k>(
         &mut self,

@@ -44,8 +44,9 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
     let shown = |key: &str| {
         EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")))
     };
-    let tables = ["service", "rule", "limit"];
+    let tables = ["service", "rule", "limit", "tls", "acme"];
     let keys = KEYS.iter().chain(service::KEYS).chain(tariff::RULE_KEYS).chain(limits::LIMIT_KEYS);
+    let keys = keys.chain(tls::KEYS).chain(tls::ACME_KEYS);
     for key in keys.filter(|key| !tables.contains(key)) {
         assert!(shown(key), "{key}");
     }
@@ -94,6 +95,61 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
     assert_ne!(uncommented, EXAMPLE);
     let (written, silent) = (Config::read(&uncommented).unwrap(), Config::read(EXAMPLE).unwrap());
     assert_eq!(format!("{written:?}"), format!("{silent:?}"));
+}
+
+#[test]
+fn the_examples_tls_can_be_put_in_force_as_it_stands() {
+    let lines = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
+    let table = lines.skip_while(|line| *line != "[tls]").filter(|line| {
+        let key = line.split_once(" = ").map(|(key, _)| key);
+        line.starts_with("[tls")
+            || key.is_some_and(|key| {
+                tls::KEYS.iter().chain(tls::ACME_KEYS).any(|known| *known == key)
+            })
+    });
+    let text = table.take_while(|line| !line.starts_with("directory_ca")).collect::<Vec<_>>();
+    let tls = Config::read(&format!("{}\n{LEAST}", text.join("\n"))).unwrap().tls.unwrap();
+    assert_eq!(tls.pairs.len(), 1);
+    assert!(tls.clients.as_ref().unwrap().required);
+    assert_eq!((tls.redirect_http, tls.redirect_port), ("0.0.0.0:80".parse().ok(), Some(443)));
+    let acme = tls.acme.as_ref().unwrap();
+    assert_eq!(acme.domains, ["api.example.com"]);
+
+    // What it shows for the rest holds without it.
+    let least = "[tls.acme]\ndomains = 'a.example'\nterms_agreed = true\ncache = '/c'\n";
+    let silent = Config::read(&format!("{least}{LEAST}")).unwrap().tls.unwrap();
+    assert_eq!(silent.handshake_timeout, tls.handshake_timeout);
+    assert_eq!(silent.acme.as_ref().unwrap().directory, acme.directory);
+    assert!(Config::read(LEAST).unwrap().tls.is_none());
+}
+
+#[test]
+fn tls_that_cannot_be_is_refused() {
+    let pair = "certificate = 'file:/c'\nkey = 'file:/k'\n";
+    let acme = "domains = 'a.example'\nterms_agreed = true\ncache = '/c'\n";
+    for (text, part) in [
+        ("[tls]".to_owned(), "`[tls]` has no `certificate`"),
+        ("tls = true".to_owned(), "`tls` is true or false; it takes a table, `[tls]`"),
+        ("[tls]\ncertificate = 'file:/c'".to_owned(), "there is no `key` for this"),
+        (format!("[tls]\n{pair}client_certificates = 'optional'"), "it needs `client_ca`"),
+        (format!("[tls]\n{pair}client_ca = '/c'"), "which file: `file:/"),
+        (format!("[tls]\n{pair}redirect_http = ':80'"), "for example `0.0.0.0:80`"),
+        (format!("[tls]\n{pair}redirect_port = 0"), "from 1 to 65535"),
+        (format!("[tls]\n{pair}certficate = 'x'"), "did you mean `certificate`?"),
+        (format!("[tls.acme]\n{acme}domain = 'x'"), "did you mean `domains`?"),
+        (format!("[tls.acme]\n{}", acme.replace("true", "false")), "has no `terms_agreed = true`"),
+        (format!("[tls.acme]\n{}", acme.replace("cache", "#")), "has no `cache`"),
+        (format!("[tls.acme]\n{}", acme.replace("domains", "#")), "has no `domains`"),
+        (format!("[tls.acme]\n{}", acme.replace("a.ex", "*.ex")), "name each of them"),
+        (format!("[tls.acme]\n{}", acme.replace("a.example", "192.0.2.1")), "leads here"),
+        (format!("[tls.acme]\n{acme}contact = 'me'"), "`mailto:admin@example.com`"),
+        (format!("[tls.acme]\n{acme}directory = 'http://h'"), "for example `https://acme-v02"),
+    ] {
+        let found = mistakes(&format!("{text}\n{LEAST}"));
+        assert!(found.len() == 1 && found[0].contains(part), "{text}: {found:?}");
+    }
+    let found = mistakes(&format!("[tls]\ncertificate = 'file:/c'\nkey = 'hunter2'\n{LEAST}"));
+    assert!(found.len() == 1 && !found[0].contains("hunter2"), "{found:?}");
 }
 
 #[test]

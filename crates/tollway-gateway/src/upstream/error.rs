@@ -7,6 +7,7 @@ use hyper_util::client::legacy::Error as ClientError;
 
 use crate::passage::HeaderError;
 use crate::store::StoreError;
+use crate::tls::TlsError;
 
 /// The upstream did not answer.
 ///
@@ -66,6 +67,9 @@ pub enum OpenError {
         /// What is wrong.
         problem: HeaderError,
     },
+    /// The certificates and keys that the gateway itself shows.
+    #[error("[tls]: {0}")]
+    Tls(#[from] TlsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -11,6 +11,7 @@ mod cors;
 mod discovery;
 mod faults;
 mod import;
+mod inbound;
 mod known_defects;
 mod layer;
 mod limits;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use l402::{Keyring, NodeUrl};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tollway_gateway::{Config, Gateway, SecretSource};
+use tokio::sync::watch;
+use tollway_gateway::{Config, Gateway, SecretSource, Stopped};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -45,17 +45,20 @@ pub(crate) async fn run(
     let invoicer = nodes::open_invoicer(&url, shell).await?;
     let environment = |name: &str| std::env::var(name).ok();
     let gateway = Gateway::open_with(&config, invoicer, keyring, environment).await?;
-    let listening =
-        |source| Failure::Io { what: format!("listening on {}", config.listen), source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
-    shell.print(&Output::new(&Started::new(address, &config))).map_err(Failure::Stdout)?;
-    let stopping = Notify::new();
+    let (listener, address) = listen(config.listen).await?;
+    let plain = match config.tls.as_ref().and_then(|tls| tls.redirect_http) {
+        Some(plain) => Some(listen(plain).await?),
+        None => None,
+    };
+    let started = Started::new(address, plain.as_ref().map(|(_, address)| *address), &config);
+    shell.print(&Output::new(&started)).map_err(Failure::Stdout)?;
+    let stopping = watch::Sender::new(false);
+    let serving = serve(&gateway, listener, plain, address.port(), &stopping);
     let reload = reload::follow(followed, config, gateway.clone());
     tokio::select! {
-        stopped = gateway.serve(listener, stopping.notified()) => {
-            if stopped.cut > 0 {
-                let cut = stopped.cut;
+        stopped = serving => {
+            let cut: usize = stopped.iter().map(|stopped| stopped.cut).sum();
+            if cut > 0 {
                 shell.say(&format!("{cut} connections took too long to end and were cut"));
             }
         }
@@ -67,10 +70,39 @@ pub(crate) async fn run(
     Ok(Output::nothing())
 }
 
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |source| Failure::Io { what: format!("listening on {address}"), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Both doors, the second of which may be missing; until they are told to stop and have done so.
+async fn serve(
+    gateway: &Gateway,
+    listener: TcpListener,
+    plain: Option<(TcpListener, SocketAddr)>,
+    port: u16,
+    stopping: &watch::Sender<bool>,
+) -> [Stopped; 2] {
+    let told = || {
+        let mut told = stopping.subscribe();
+        async move { drop(told.wait_for(|told| *told).await.map(|_| ())) }
+    };
+    let redirecting = async {
+        match plain {
+            Some((plain, _)) => gateway.redirect(plain, port, told()).await,
+            None => Stopped { cut: 0 },
+        }
+    };
+    let (served, redirected) = tokio::join!(gateway.serve(listener, told()), redirecting);
+    [served, redirected]
+}
+
 /// Passes the first request to stop on, and returns at the second.
-async fn asked_twice(stop: &mut Stop, stopping: &Notify) {
+async fn asked_twice(stop: &mut Stop, stopping: &watch::Sender<bool>) {
     stop.asked().await;
-    stopping.notify_one();
+    stopping.send_replace(true);
     stop.asked().await;
 }
 
@@ -87,6 +119,9 @@ fn keyring(config: &mut Config, shell: &Shell) -> Result<Keyring, Failure> {
 #[derive(Serialize)]
 struct Started {
     listen: String,
+    /// Where plain HTTP is sent to `listen` from, if anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirect: Option<String>,
     services: Vec<ServiceLine>,
 }
 
@@ -101,7 +136,7 @@ struct ServiceLine {
 }
 
 impl Started {
-    fn new(address: SocketAddr, config: &Config) -> Self {
+    fn new(address: SocketAddr, plain: Option<SocketAddr>, config: &Config) -> Self {
         let services = config.services.iter().map(|service| {
             let price = service.tariff.price();
             let paths: Vec<String> = service.paths.iter().map(ToString::to_string).collect();
@@ -116,13 +151,18 @@ impl Started {
                 },
             }
         });
-        Self { listen: format!("http://{address}"), services: services.collect() }
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let redirect = plain.map(|plain| format!("http://{plain}"));
+        Self { listen: format!("{scheme}://{address}"), redirect, services: services.collect() }
     }
 }
 
 impl fmt::Display for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listening on {}", paint(STRONG, &self.listen))?;
+        if let Some(plain) = &self.redirect {
+            writeln!(f, "  from {plain}  {}", paint(DIM, "everybody is sent there"))?;
+        }
         for ServiceLine { name, path, price, .. } in &self.services {
             writeln!(f, "  {name}  {path}  {}", paint(DIM, price))?;
         }

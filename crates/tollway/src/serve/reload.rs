@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -75,6 +76,7 @@ fn reload(
     tracing::info!(services = new.services.len(), "the new configuration is in force");
     for (key, changed) in [
         ("listen", new.listen != old.listen),
+        ("redirect_http", door(&new) != door(old)),
         ("node", new.node != old.node),
         ("secret", new.secret != old.secret || new.old_secrets != old.old_secrets),
         ("a timeout", new.patience != old.patience),
@@ -84,6 +86,11 @@ fn reload(
         }
     }
     Ok(Some(new))
+}
+
+/// Where plain HTTP is sent away from.
+fn door(config: &Config) -> Option<SocketAddr> {
+    config.tls.as_ref().and_then(|tls| tls.redirect_http)
 }
 
 fn tell(failure: &Failure) {
