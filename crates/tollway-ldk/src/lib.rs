@@ -46,6 +46,9 @@ mod types;
 
 pub use devnet::{Devnet, DevnetConfig, DevnetError, DevnetNode};
 pub use driver::Ldk;
-pub use node::{Balance, Channel, ChannelError, Config, EmbeddedNode, OpenNodeError};
+pub use node::{
+    Balance, Channel, ChannelError, Config, Direction, EmbeddedNode, Info, NewChannel,
+    OpenNodeError, PaymentRecord, PaymentState, Peer,
+};
 pub use onchain::{OnchainBalance, WalletError};
 pub use store::StoreError;

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::DRIVER;
+use super::health::Health;
 use super::hints::Hints;
+use super::openings::Openings;
 use super::pace::{Pace, TICK};
 use super::waits::Waits;
 use crate::broadcast::Feerates;
@@ -43,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) payments: Payments,
     pub(crate) waits: Waits,
     pub(crate) hints: Hints,
+    pub(crate) openings: Openings,
+    pub(crate) health: Health,
     /// Something has changed that may let a waiting payment go.
     pub(crate) changed: Notify,
     pub(crate) pace: Pace,

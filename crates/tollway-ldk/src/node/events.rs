@@ -8,9 +8,6 @@ use bitcoin::Transaction;
 use l402::{Msat, PaymentHash, Preimage, Sat, Why};
 use lightning::events::{Event, FundingInfo, PaymentPurpose, ReplayEvent};
 use lightning::ln::types::ChannelId;
-use lightning::util::anchor_channel_reserves::{
-    AnchorChannelReserveContext, can_support_additional_anchor_channel,
-};
 
 use super::core::Core;
 use crate::payments::{Received, Sent};
@@ -69,8 +66,13 @@ impl Core {
                 tracing::info!(channel = %channel_id, peer = %counterparty_node_id, "channel ready");
                 self.hints.forget();
             }
-            Event::ChannelClosed { channel_id, reason, .. } => {
+            Event::ChannelPending { channel_id, user_channel_id, .. } => {
+                tracing::info!(channel = %channel_id, "channel funded");
+                self.openings.end(user_channel_id, Ok(channel_id));
+            }
+            Event::ChannelClosed { channel_id, user_channel_id, reason, .. } => {
                 tracing::warn!(channel = %channel_id, %reason, "channel closed");
+                self.openings.end(user_channel_id, Err(reason.to_string()));
                 self.hints.forget();
             }
             Event::SpendableOutputs { outputs, channel_id } => {
@@ -128,11 +130,7 @@ impl Core {
     /// A peer asks to open a channel to us. It is taken when there is money to bump its fees with,
     /// should it ever have to be closed by us alone.
     fn asked_for_channel(&self, peer: Peer) {
-        use lightning::events::bump_transaction::sync::WalletSourceSync;
-        let coins = self.wallet.list_confirmed_utxos().unwrap_or_default();
-        let context = AnchorChannelReserveContext::default();
-        let (manager, monitors) = (Arc::clone(&self.manager), Arc::clone(&self.monitors));
-        if !can_support_additional_anchor_channel(&context, &coins, manager, monitors) {
+        if !self.has_reserve_for_another() {
             return self.refuse(peer, "not enough on-chain money in reserve for another channel");
         }
         let mut number = [0; 16];

@@ -51,8 +51,14 @@ pub(super) async fn follow(core: Arc<Core>, mut at: BestBlock) {
             .without_max_times();
         for wait in waits.build() {
             match advance(&core, &mut at).await {
-                Ok(()) => break,
-                Err(error) => tracing::warn!(%error, "the chain cannot be followed; trying again"),
+                Ok(()) => {
+                    core.health.well();
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the chain cannot be followed; trying again");
+                    core.health.ill(&error);
+                }
             }
             tokio::time::sleep(wait).await;
         }

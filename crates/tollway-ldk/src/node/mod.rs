@@ -6,12 +6,17 @@ mod events;
 mod follow;
 #[cfg(test)]
 mod full_disk;
+mod health;
 mod hints;
+mod history;
+mod info;
 mod invoices;
 mod net;
 mod open;
+mod openings;
 mod pace;
 mod pay;
+mod reserve;
 mod waits;
 mod writer;
 
@@ -30,12 +35,14 @@ use bitcoin::secp256k1::PublicKey;
 use l402::{Msat, Network, NodeId};
 use tokio::sync::watch;
 
-pub use self::channels::{Channel, ChannelError};
+pub use self::channels::{Channel, ChannelError, NewChannel};
 use self::core::Core;
+pub use self::history::{Direction, PaymentRecord, PaymentState};
+pub use self::info::{Balance, Info, Peer};
 pub(crate) use self::waits::End;
 use crate::broadcast;
 use crate::chain::{ChainError, ChainSource};
-use crate::onchain::{OnchainBalance, WalletError};
+use crate::onchain::WalletError;
 use crate::store::StoreError;
 
 /// This driver's name in errors.
@@ -104,17 +111,6 @@ impl From<rusqlite::Error> for OpenNodeError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error.into())
     }
-}
-
-/// What the node has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Balance {
-    /// What the channels could send.
-    pub outbound: Msat,
-    /// What the channels could receive.
-    pub inbound: Msat,
-    /// What is on the chain.
-    pub onchain: OnchainBalance,
 }
 
 /// A running node. It implements [`l402::Payer`] and [`l402::Invoicer`].
@@ -186,6 +182,12 @@ impl EmbeddedNode {
         }
     }
 
+    /// The peers that are dialled, and where.
+    fn kept_peers(&self) -> Vec<(PublicKey, String)> {
+        let kept = self.kept.lock().expect("no panic while held");
+        kept.iter().map(|(id, address)| (*id, address.borrow().clone())).collect()
+    }
+
     /// Its public key.
     pub fn node_id(&self) -> NodeId {
         NodeId(self.core.id.serialize())
@@ -231,21 +233,6 @@ impl EmbeddedNode {
     /// [`WalletError::Store`].
     pub fn new_onchain_address(&self) -> Result<Address, WalletError> {
         self.core.wallet.address()
-    }
-
-    /// What it has.
-    pub fn balance(&self) -> Balance {
-        let sum = |amount: fn(&Channel) -> Msat| {
-            let amounts = self.channels();
-            amounts.iter().map(amount).fold(Msat::ZERO, |sum, one| {
-                sum.checked_add(one).expect("channels hold less than all bitcoin")
-            })
-        };
-        Balance {
-            outbound: sum(|channel| channel.outbound),
-            inbound: sum(|channel| channel.inbound),
-            onchain: self.core.wallet.balance(),
-        }
     }
 
     /// How many payments it has received, and how much in all.

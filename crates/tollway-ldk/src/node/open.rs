@@ -30,7 +30,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::core::Core;
+use super::health::Health;
 use super::hints::Hints;
+use super::openings::Openings;
 use super::pace::Pace;
 use super::waits::Waits;
 use super::{Config, OpenNodeError};
@@ -155,6 +157,8 @@ impl Ground {
             queue: self.queue,
             waits: Waits::new(),
             hints: Hints::default(),
+            openings: Openings::default(),
+            health: Health::default(),
             changed: Notify::new(),
             pace: Pace::new(),
             runtime: Handle::current(),

@@ -7,6 +7,7 @@ mod close;
 mod contract;
 mod kill;
 mod line;
+mod node;
 mod pay;
 mod reorg;
 mod restart;

@@ -1,13 +1,15 @@
 //! The node's one SQLite file, in a folder that one process at a time may hold. Everything that
 //! belongs together is committed together, with fsync: see [`crate::writer`].
 
+mod log;
+
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use l402::{Msat, PaymentHash, Preimage, Why};
+use l402::PaymentHash;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rusqlite_migration::{M, Migrations};
 
@@ -33,6 +35,15 @@ const SCHEMA: &str = "
         hash BLOB PRIMARY KEY, amount_msat INTEGER NOT NULL, claimed INTEGER NOT NULL)
         WITHOUT ROWID;
     CREATE TABLE peer (id BLOB PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// When each payment was begun or came, in Unix seconds; 0 for those of before. For lists, the newest
+/// first.
+const TIMES: &str = "
+    ALTER TABLE sent ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE received ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX sent_at ON sent (at);
+    CREATE INDEX received_at ON received (at);
 ";
 
 /// The folder or its file cannot be used.
@@ -119,7 +130,7 @@ impl Store {
         let mut writer = Connection::open(&path)?;
         writer.pragma_update(None, "journal_mode", "WAL")?;
         writer.pragma_update(None, "synchronous", "FULL")?;
-        Migrations::new(vec![M::up(SCHEMA)]).to_latest(&mut writer)?;
+        Migrations::new(vec![M::up(SCHEMA), M::up(TIMES)]).to_latest(&mut writer)?;
         writer.set_prepared_statement_cache_capacity(32);
         let reader = Connection::open(&path)?;
         Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), _lock: lock })
@@ -177,35 +188,6 @@ impl Store {
         .collect()
     }
 
-    pub(crate) fn sent(&self, hash: PaymentHash) -> rusqlite::Result<Option<Sent>> {
-        let sql = "SELECT amount_msat, preimage, fee_msat, failed FROM sent WHERE hash = ?";
-        let db = self.reader();
-        db.prepare_cached(sql)?.query_row([&hash.0[..]], sent_row).optional()
-    }
-
-    /// The payments that had not ended when they were last written.
-    pub(crate) fn unfinished(&self) -> rusqlite::Result<Vec<PaymentHash>> {
-        let db = self.reader();
-        let mut query =
-            db.prepare("SELECT hash FROM sent WHERE preimage IS NULL AND failed IS NULL")?;
-        query.query_map([], |row| row.get(0).map(PaymentHash))?.collect()
-    }
-
-    pub(crate) fn received(&self, hash: PaymentHash) -> rusqlite::Result<Option<Received>> {
-        let sql = "SELECT amount_msat, claimed FROM received WHERE hash = ?";
-        let row = |row: &rusqlite::Row<'_>| {
-            let amount = Msat::from_msat(row.get(0)?);
-            Ok(if row.get(1)? { Received::Claimed(amount) } else { Received::Claiming(amount) })
-        };
-        self.reader().prepare_cached(sql)?.query_row([&hash.0[..]], row).optional()
-    }
-
-    /// How many payments were received, and how much in all.
-    pub(crate) fn received_total(&self) -> rusqlite::Result<(u64, Msat)> {
-        let sql = "SELECT COUNT(*), COALESCE(SUM(amount_msat), 0) FROM received WHERE claimed";
-        self.reader().query_row(sql, [], |row| Ok((row.get(0)?, Msat::from_msat(row.get(1)?))))
-    }
-
     pub(crate) fn put_peer(&self, id: &[u8; 33], address: &str) -> rusqlite::Result<()> {
         let sql = "INSERT OR REPLACE INTO peer (id, address) VALUES (?, ?)";
         self.writer().execute(sql, params![id, address]).map(drop)
@@ -252,68 +234,8 @@ fn apply(tx: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
             run("DELETE FROM monitor_update WHERE name = ?", &[name])?;
             run("DELETE FROM monitor WHERE name = ?", &[name])
         }
-        Write::Sent { hash, sent } => {
-            let (amount, preimage, fee, failed) = match sent {
-                Sent::Begun { amount } => (Some(amount.msat()), None, None, None),
-                Sent::Paid { preimage, fee } => {
-                    (None, Some(&preimage.expose()[..]), Some(fee.msat()), None)
-                }
-                Sent::Failed { why } => (None, None, None, Some(why_code(*why))),
-            };
-            run(
-                "INSERT INTO sent (hash, amount_msat, preimage, fee_msat, failed)
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET
-                 amount_msat = COALESCE(excluded.amount_msat, amount_msat),
-                 preimage = excluded.preimage, fee_msat = excluded.fee_msat,
-                 failed = excluded.failed",
-                &[&hash.0, &amount, &preimage, &fee, &failed],
-            )
-        }
-        Write::Received { hash, received } => {
-            let (amount, claimed) = match received {
-                Received::Claiming(amount) => (amount, false),
-                Received::Claimed(amount) => (amount, true),
-            };
-            run(
-                "INSERT OR REPLACE INTO received (hash, amount_msat, claimed) VALUES (?, ?, ?)",
-                &[&hash.0, &amount.msat(), &claimed],
-            )
-        }
-    }
-}
-
-fn sent_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sent> {
-    let amount: Option<u64> = row.get(0)?;
-    let (preimage, fee, failed): (Option<[u8; 32]>, Option<u64>, Option<i64>) =
-        (row.get(1)?, row.get(2)?, row.get(3)?);
-    let msat = |msat: Option<u64>| Msat::from_msat(msat.unwrap_or_default());
-    Ok(match (preimage, failed) {
-        (Some(preimage), _) => Sent::Paid { preimage: Preimage::new(preimage), fee: msat(fee) },
-        (None, Some(code)) => Sent::Failed { why: why_from(code) },
-        (None, None) => Sent::Begun { amount: msat(amount) },
-    })
-}
-
-/// The reasons as they are written; a reason that a later version adds reads as `Refused`.
-fn why_code(why: Why) -> i64 {
-    match why {
-        Why::NoRoute => 1,
-        Why::Balance => 2,
-        Why::Expired => 3,
-        Why::PayeeRefused => 4,
-        Why::WrongNetwork => 5,
-        _ => 0,
-    }
-}
-
-fn why_from(code: i64) -> Why {
-    match code {
-        1 => Why::NoRoute,
-        2 => Why::Balance,
-        3 => Why::Expired,
-        4 => Why::PayeeRefused,
-        5 => Why::WrongNetwork,
-        _ => Why::Refused,
+        Write::Sent { hash, sent } => log::write_sent(tx, *hash, sent),
+        Write::Received { hash, received } => log::write_received(tx, *hash, *received),
     }
 }
 
@@ -353,24 +275,5 @@ mod tests {
         store.commit(&[whole(9)], b"two").unwrap();
         assert_eq!(store.monitors().unwrap(), [kept(vec![9], vec![])]);
         assert_eq!(store.get(["node", "", "manager"]).unwrap().unwrap(), b"two");
-    }
-
-    #[test]
-    fn a_payment_reads_back_as_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let (hash, amount) = (PaymentHash([1; 32]), Msat::from_msat(5));
-        assert_eq!(store.sent(hash).unwrap(), None);
-        let preimage = Preimage::new([2; 32]);
-        for sent in [
-            Sent::Begun { amount },
-            Sent::Failed { why: Why::Balance },
-            Sent::Paid { preimage, fee: Msat::from_msat(1) },
-        ] {
-            let unfinished = matches!(sent, Sent::Begun { .. });
-            store.commit(&[Write::Sent { hash, sent: sent.clone() }], b"").unwrap();
-            assert_eq!(store.sent(hash).unwrap(), Some(sent));
-            assert_eq!(store.unfinished().unwrap().len(), usize::from(unfinished));
-        }
     }
 }

@@ -1,0 +1,111 @@
+//! What the owner of a node sees and does: information, balances, channels, the list of payments.
+
+use std::time::Duration;
+
+use l402::{Msat, Sat};
+use tollway_ldk::{ChannelError, Direction, NewChannel, PaymentState};
+
+use crate::line::{Line, PATIENCE, invoice, pay, settled, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_is_opened_closed_and_told_about() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let new = NewChannel {
+        peer: bob.node_id(),
+        amount: Sat::from_sat(200_000),
+        push: Msat::ZERO,
+        announced: true,
+    };
+    let id = alice.open_new_channel(new, PATIENCE).await.unwrap();
+    assert!(alice.channel(&id).unwrap().ours);
+    line.mine_until(async || alice.channel(&id).unwrap().usable).await;
+    line.mine(6).await;
+    let channel = alice.channel(&id).unwrap();
+    assert_eq!(channel.capacity, Sat::from_sat(200_000));
+    assert!(channel.announced && channel.ready, "{channel:?}");
+    assert_eq!(channel.funding, bob.channel(&id).unwrap().funding);
+    assert!(channel.short_id.unwrap().ends_with("x0") || channel.funding.unwrap().ends_with(":1"));
+
+    let info = alice.info();
+    assert_eq!((info.channels, info.usable_channels, info.peers), (2, 2, 1));
+    assert!(info.synced, "{info:?}");
+    let peers = alice.peers();
+    assert_eq!(peers.len(), 1);
+    assert!(peers[0].connected && peers[0].kept && peers[0].id == bob.node_id());
+
+    let channel = alice.channel(&id).unwrap();
+    alice.force_close_channel(&channel).unwrap();
+    until(async || alice.balance().closing.sat() > 100_000).await;
+    assert!(matches!(alice.channel(&id), Err(ChannelError::Refused(_))));
+    until(async || !line.chain.mempool().is_empty()).await;
+    line.mine(6).await;
+    let before = alice.balance().onchain.confirmed;
+    line.mine(150).await;
+    line.mine_until(async || alice.balance().onchain.confirmed > before).await;
+    assert_eq!(alice.balance().closing, Sat::from_sat(0));
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_leaves_nothing_for_its_closing_is_refused() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let all = alice.balance().onchain.confirmed;
+    let new = |sat| NewChannel {
+        peer: bob.node_id(),
+        amount: Sat::from_sat(sat),
+        push: Msat::ZERO,
+        announced: false,
+    };
+    let refused = alice.open_new_channel(new(all.sat() - 10_000), PATIENCE).await.unwrap_err();
+    assert!(matches!(refused, ChannelError::Reserve { .. }), "{refused}");
+    // With the reserve left it is opened.
+    let ChannelError::Reserve { reserve, .. } = refused else { unreachable!() };
+    let most = all.sat() - reserve.sat() - 2_000;
+    alice.open_new_channel(new(most), PATIENCE).await.unwrap();
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_peer_refuses_is_told_at_once() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let new = NewChannel {
+        peer: bob.node_id(),
+        // Below what a peer takes for its reserve.
+        amount: Sat::from_sat(1_000),
+        push: Msat::ZERO,
+        announced: false,
+    };
+    let refused = alice.open_new_channel(new, PATIENCE).await.unwrap_err();
+    assert!(matches!(&refused, ChannelError::Refused(why) if !why.is_empty()), "{refused}");
+    line.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_are_listed_by_both_sides() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let mut hashes = Vec::new();
+    for msat in [10_000, 20_000, 30_000] {
+        let tea = invoice(bob, msat).await;
+        pay(alice, &tea).await.unwrap();
+        settled(bob, &tea).await;
+        hashes.push(tea.payment_hash());
+    }
+    for (node, direction) in [(alice, Direction::Sent), (bob, Direction::Received)] {
+        let first = node.payments(None, 2).unwrap();
+        let rest = node.payments(first.last(), 2).unwrap();
+        let all: Vec<_> = first.iter().chain(&rest).collect();
+        assert_eq!((first.len(), rest.len()), (2, 1));
+        assert!(node.payments(rest.last(), 2).unwrap().is_empty());
+        assert!(hashes.iter().all(|hash| all.iter().any(|record| record.hash == *hash)));
+        assert!(all.iter().all(|record| record.direction == direction
+            && record.state == PaymentState::Paid
+            && record.at.is_some_and(|at| at.elapsed().unwrap() < Duration::from_secs(600))));
+        let sum: u64 = all.iter().map(|record| record.amount.unwrap().msat()).sum();
+        assert_eq!(sum, 60_000);
+    }
+    line.end().await;
+}
