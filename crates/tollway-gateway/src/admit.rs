@@ -6,13 +6,16 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use http::request::Parts;
+use l402::TokenId;
 use l402::scheme::ChargeMalformed;
 
 use crate::check::{Unchecked, check};
 use crate::claim::{Outcome, claim};
 use crate::cors;
 use crate::gate::{self, Basis, Permit, Shut, Verdict};
-use crate::limits::{self, Limits, Unpaid};
+use crate::gateway::Service;
+use crate::limits::{self, Limits, TooOften, Unpaid};
+use crate::metrics::ServiceMetrics;
 use crate::pricer::{Prices, Route};
 use crate::reading::Readings;
 use crate::respond::Ended;
@@ -24,12 +27,13 @@ use crate::till::{Order, Till};
 /// Where a service's requests are let in, or asked to pay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Desk<'a> {
-    pub(crate) till: &'a Till,
-    pub(crate) tariff: &'a Tariff,
-    pub(crate) prices: &'a Prices,
-    pub(crate) limits: &'a Limits,
+    till: &'a Till,
+    tariff: &'a Tariff,
+    prices: &'a Prices,
+    limits: &'a Limits,
     /// Of all services together.
-    pub(crate) unpaid: &'a Unpaid,
+    unpaid: &'a Unpaid,
+    metrics: &'a ServiceMetrics,
 }
 
 /// One request at the desk.
@@ -40,7 +44,14 @@ struct Visitor<'a> {
     now: SystemTime,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// The desk of one service.
+    pub(crate) fn of(till: &'a Till, service: &'a Service, unpaid: &'a Unpaid) -> Self {
+        let Service { tariff, prices, limits, metrics, .. } = service;
+        Self { till, tariff, prices, limits, unpaid, metrics }
+    }
+
+    /// Lets one request in, which came from `address`, or says why not.
     pub(crate) async fn admit(
         &self,
         head: &Parts,
@@ -59,14 +70,14 @@ impl Desk<'_> {
             Ok(Verdict::Check(credential)) => {
                 // Who comes too often loses no use by it.
                 let token = Some(credential.verified().token_id());
-                self.limits.take(readings.decoded(), address, token).map_err(Ended::TooOften)?;
+                self.limit(&visitor, token)?;
                 match check(self.till, self.tariff, &credential, now).await? {
                     Some(checked) => Ok(self.noted(credential.permit(checked), now)),
                     None => self.ask(&visitor, &terms, Shut::Spent).await,
                 }
             }
             Ok(Verdict::Claim(payment)) => {
-                self.limits.take(readings.decoded(), address, None).map_err(Ended::TooOften)?;
+                self.limit(&visitor, None)?;
                 match claim(self.till, self.tariff, payment, head, now).await? {
                     Outcome::Pass(permit) => Ok(self.noted(permit, now)),
                     Outcome::Used => self.ask(&visitor, &terms, Shut::Used).await,
@@ -86,8 +97,23 @@ impl Desk<'_> {
             Basis::Paid(verified) => Some(verified.token_id()),
             Basis::Once(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
         };
-        let path = visitor.readings.decoded();
-        self.limits.take(path, visitor.address, token).map_err(Ended::TooOften)
+        self.limit(visitor, token)
+    }
+
+    fn limit(&self, visitor: &Visitor<'_>, token: Option<TokenId>) -> Result<(), Ended> {
+        let taken = self.limits.take(visitor.readings.decoded(), visitor.address, token);
+        taken.map_err(|wait| {
+            self.metrics.too_many_requests();
+            Ended::TooOften(wait)
+        })
+    }
+
+    /// Counts a bill that is about to be written.
+    fn one_more_bill(&self, visitor: &Visitor<'_>) -> Result<(), Ended> {
+        self.unpaid.take(visitor.address).map_err(|wait: TooOften| {
+            self.metrics.too_many_bills();
+            Ended::TooOften(wait)
+        })
     }
 
     /// What becomes of a request without a credential that opens this: it may cost nothing all the
@@ -113,14 +139,20 @@ impl Desk<'_> {
             return Err(Ended::Preflight);
         }
         if let Some(permit) = self.freebie(visitor).await? {
-            self.count(visitor, &permit)?;
+            if let Err(ended) = self.count(visitor, &permit) {
+                // Who has to wait has not had it.
+                if let Some(counter) = permit.freebie() {
+                    self.till.books.give_back(std::slice::from_ref(counter)).await;
+                }
+                return Err(ended);
+            }
             return Ok(permit);
         }
         if terms.no_invoice {
             return Err(Ended::Refused(why));
         }
         // Before anything is asked of the pricer or the node.
-        self.unpaid.take(visitor.address).map_err(Ended::TooOften)?;
+        self.one_more_bill(visitor)?;
         let route = Route {
             service: self.tariff.name(),
             rule: self.tariff.rule_name(terms),
@@ -136,6 +168,7 @@ impl Desk<'_> {
         let memo = self.tariff.memo.write(self.tariff.name(), head, price);
         let order = Order { tariff: self.tariff, terms, price, memo: &memo, head, now };
         let bill = self.till.ask(&order, why).await?;
+        self.metrics.asked(bill.token.is_some(), bill.charge.is_some());
         Err(Ended::Asked(Box::new(bill)))
     }
 
@@ -145,9 +178,9 @@ impl Desk<'_> {
             return Ok(None);
         };
         let counter = limits::freebies(self.tariff.name(), freebie, address, visitor.now);
-        let taken = self.till.books.take(&[counter], visitor.now).await;
+        let taken = self.till.books.take(std::slice::from_ref(&counter), visitor.now).await;
         let taken = taken.map_err(Unchecked::Store)?;
-        Ok(gate::freebie(taken))
+        Ok(gate::freebie(taken, counter))
     }
 
     /// Notes that somebody has paid, if that is news.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use l402::caveat::Counter;
@@ -11,9 +11,10 @@ use l402::{Msat, PaymentHash, TokenId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Records;
+use crate::metrics::Metrics;
 use crate::seen::Seen;
 use crate::store::{
-    Answer, Bill, Claim, Event, Horizon, MemoryStore, OneTime, SharedStore, StoreError, Take,
+    Answer, Bill, Claim, Event, Horizon, OneTime, SharedStore, StoreError, Take, Which, to_millis,
 };
 
 /// How many events may wait to be written; after that they are dropped, and that is logged.
@@ -33,7 +34,8 @@ pub(crate) struct Books {
     store: SharedStore,
     records: Records,
     revoked: ArcSwap<HashSet<TokenId>>,
-    notes: Option<mpsc::Sender<Note>>,
+    notes: mpsc::Sender<Note>,
+    metrics: Arc<Metrics>,
     /// Whose payment is written down already.
     paid: Seen,
     /// Of whose payment the node has said that it is settled.
@@ -49,35 +51,26 @@ enum Note {
 }
 
 impl Books {
-    /// Books that end with the process, for a gate that was given no store.
-    pub(crate) fn in_memory() -> Arc<Self> {
-        let store = Arc::new(MemoryStore::default());
-        Arc::new(Self::new(store, Records::default(), HashSet::new(), None))
-    }
-
     /// Books in this store. Which tokens are revoked must be known before the first request.
     pub(crate) async fn open(
         store: SharedStore,
         records: Records,
+        metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, StoreError> {
-        let revoked = within(&store, records.timeout, store.revoked()).await?;
+        let revoked = within(&store, records.timeout, &metrics, store.revoked()).await?;
         let (notes, waiting) = mpsc::channel(MOST_WAITING);
-        let revoked = revoked.into_iter().collect();
-        let books = Arc::new(Self::new(Arc::clone(&store), records, revoked, Some(notes)));
-        tokio::spawn(write(store, records.timeout, waiting));
+        let revoked = ArcSwap::from_pointee(revoked.into_iter().collect());
+        let (paid, settled) = (Seen::default(), Seen::default());
+        let books = Arc::new(Self { store, records, revoked, notes, metrics, paid, settled });
+        let writer = Writer {
+            store: Arc::clone(&books.store),
+            patience: records.timeout,
+            metrics: Arc::clone(&books.metrics),
+        };
+        tokio::spawn(writer.write(waiting));
         tokio::spawn(refresh(Arc::downgrade(&books)));
         tokio::spawn(prune(Arc::downgrade(&books)));
         Ok(books)
-    }
-
-    fn new(
-        store: SharedStore,
-        records: Records,
-        revoked: HashSet<TokenId>,
-        notes: Option<mpsc::Sender<Note>>,
-    ) -> Self {
-        let revoked = ArcSwap::from_pointee(revoked);
-        Self { store, records, revoked, notes, paid: Seen::default(), settled: Seen::default() }
     }
 
     /// The store itself.
@@ -152,7 +145,7 @@ impl Books {
 
     /// Writes down what a 402 asked for, unless that is not wanted.
     pub(crate) fn asked(&self, bill: impl FnOnce() -> Bill) {
-        if self.records.bills && self.notes.is_some() {
+        if self.records.bills {
             self.note(Event::Issued(bill()));
         }
     }
@@ -165,25 +158,23 @@ impl Books {
         price: Option<Msat>,
         at: SystemTime,
     ) {
-        if self.notes.is_some() && !self.paid.has(hash) {
+        if !self.paid.has(hash) {
             self.paid.add(hash);
             self.note(Event::Settled { hash, service: service.to_owned(), price, at });
         }
     }
 
     fn note(&self, event: Event) {
-        let Some(notes) = &self.notes else { return };
         // Nobody waits for this, and nothing grows without end.
-        if notes.try_send(Note::Event(event)).is_err() {
+        if self.notes.try_send(Note::Event(event)).is_err() {
             tracing::warn!("too much waits to be written down; a bill or payment is not");
         }
     }
 
     /// Returns when everything noted so far is written, or given up.
     pub(crate) async fn flush(&self) {
-        let Some(notes) = &self.notes else { return };
         let (done, written) = oneshot::channel();
-        if notes.send(Note::Flush(done)).await.is_ok() {
+        if self.notes.send(Note::Flush(done)).await.is_ok() {
             written.await.ok();
         }
     }
@@ -192,51 +183,89 @@ impl Books {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        within(&self.store, self.records.timeout, work).await
+        within(&self.store, self.records.timeout, &self.metrics, work).await
     }
 }
 
 async fn within<T>(
     store: &SharedStore,
     patience: Duration,
+    metrics: &Metrics,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(patience, work).await {
-        Ok(result) => result,
-        Err(_) => Err(StoreError::Silent { store: store.name(), patience }),
-    }
+    let began = Instant::now();
+    let said = tokio::time::timeout(patience, work).await;
+    let said = said.unwrap_or(Err(StoreError::Silent { store: store.name(), patience }));
+    metrics.store.answered(said.is_ok(), began.elapsed());
+    said
 }
 
-/// Writes what it is told until nobody is left to tell it anything.
-async fn write(store: SharedStore, patience: Duration, mut waiting: mpsc::Receiver<Note>) {
-    let mut notes = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut notes, BATCH).await > 0 {
-        let (mut events, mut flushed) = (Vec::with_capacity(notes.len()), Vec::new());
-        for note in notes.drain(..) {
-            match note {
-                Note::Event(event) => events.push(event),
-                Note::Flush(done) => flushed.push(done),
+/// Who writes bills and payments down, behind the requests' backs.
+struct Writer {
+    store: SharedStore,
+    patience: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    /// Writes what it is told until nobody is left to tell it anything.
+    async fn write(self, mut waiting: mpsc::Receiver<Note>) {
+        let mut notes = Vec::with_capacity(BATCH);
+        while waiting.recv_many(&mut notes, BATCH).await > 0 {
+            let (mut events, mut flushed) = (Vec::with_capacity(notes.len()), Vec::new());
+            for note in notes.drain(..) {
+                match note {
+                    Note::Event(event) => events.push(event),
+                    Note::Flush(done) => flushed.push(done),
+                }
+            }
+            if !events.is_empty() && self.write_batch(&events).await {
+                self.count_new(&events).await;
+            }
+            for done in flushed {
+                done.send(()).ok();
             }
         }
-        if !events.is_empty() {
-            write_batch(&store, patience, &events).await;
+    }
+
+    /// Whether it could be written.
+    async fn write_batch(&self, events: &[Event]) -> bool {
+        for attempt in 1..=TRIES {
+            let Err(error) = self.within(self.store.record(events)).await else { return true };
+            let error = &error as &dyn std::error::Error;
+            if attempt == TRIES {
+                let count = events.len();
+                tracing::error!(error, count, "bills and payments could not be written down");
+            } else {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
-        for done in flushed {
-            done.send(()).ok();
+        false
+    }
+
+    /// Counts the payments that nobody had seen before, here or at another gateway or before a restart:
+    /// the store keeps the time at which the first of all saw it.
+    async fn count_new(&self, events: &[Event]) {
+        for event in events {
+            let Event::Settled { hash, service, at, .. } = event else { continue };
+            match self.within(self.store.bill(Which::Payment(*hash))).await {
+                Ok(Some(bill)) if bill.settled.map(to_millis) == Some(to_millis(*at)) => {
+                    self.metrics.settled(service, bill.price);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "a payment was written down and could not be counted");
+                }
+            }
         }
     }
-}
 
-async fn write_batch(store: &SharedStore, patience: Duration, events: &[Event]) {
-    for attempt in 1..=TRIES {
-        let Err(error) = within(store, patience, store.record(events)).await else { return };
-        let error = &error as &dyn std::error::Error;
-        if attempt == TRIES {
-            let count = events.len();
-            tracing::error!(error, count, "bills and payments could not be written down");
-        } else {
-            tokio::time::sleep(PAUSE).await;
-        }
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        within(&self.store, self.patience, &self.metrics, work).await
     }
 }
 

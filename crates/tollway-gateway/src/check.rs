@@ -1,12 +1,10 @@
 //! What a credential alone cannot say: whether a counted token has a use left, and, where a service
 //! wants to hear it from the node, whether the payment is settled. A plain token never comes here.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use l402::caveat::Counter;
-use l402::{NodeError, PaymentHash, Verified};
+use l402::{NodeError, PaymentHash};
 
-use crate::books::Books;
 use crate::gate::Conditional;
 use crate::store::{StoreError, Take};
 use crate::tariff::Tariff;
@@ -71,7 +69,10 @@ pub(crate) async fn settled(till: &Till, hash: PaymentHash) -> Result<(), Unchec
     if settled.has(hash) {
         return Ok(());
     }
-    match tokio::time::timeout(till.patience, till.invoicer.is_settled(hash)).await {
+    let began = Instant::now();
+    let said = tokio::time::timeout(till.patience, till.invoicer.is_settled(hash)).await;
+    till.metrics.node.answered(matches!(said, Ok(Ok(_))), began.elapsed());
+    match said {
         Ok(Ok(true)) => {
             settled.add(hash);
             Ok(())
@@ -79,24 +80,5 @@ pub(crate) async fn settled(till: &Till, hash: PaymentHash) -> Result<(), Unchec
         Ok(Ok(false)) => Err(Unchecked::Unsettled(hash)),
         Ok(Err(error)) => Err(Unchecked::Node(Some(error))),
         Err(_) => Err(Unchecked::Node(None)),
-    }
-}
-
-/// The uses that a request took, so that they can be given back when nothing came of it.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Uses(Vec<Counter>);
-
-impl Uses {
-    /// What was taken for this credential. A plain token took nothing.
-    pub(crate) fn of(verified: &Verified) -> Self {
-        Self(verified.counters().to_vec())
-    }
-
-    /// Gives them back.
-    pub(crate) async fn give_back(self, books: &Books) {
-        if !self.0.is_empty() {
-            books.give_back(&self.0).await;
-        }
     }
 }

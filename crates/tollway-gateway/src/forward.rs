@@ -8,16 +8,23 @@ use hyper::body::Incoming;
 use crate::body::Body;
 use crate::client::Sender;
 use crate::gate::Permit;
-use crate::gateway::Service;
 use crate::headers;
+use crate::passage::Passage;
 use crate::tunnel::Tunnel;
 use crate::upload::Upload;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Upstream, UpstreamError};
 
-/// Sends a request on, to its own path or another, and returns the answer as soon as its head is there. Both bodies go on moving
-/// after that, each at the pace of its slower end.
+/// The way to one service's upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way<'a> {
+    pub(crate) upstream: &'a Upstream,
+    pub(crate) passage: &'a Passage,
+}
+
+/// Sends a request on, to its own path or another, and returns the answer as soon as its head is
+/// there. Both bodies go on moving after that, each at the pace of its slower end.
 pub(crate) async fn forward(
-    service: &Service,
+    Way { upstream, passage }: Way<'_>,
     sender: &Sender<'_>,
     rewritten: Option<Uri>,
     head: Parts,
@@ -25,7 +32,6 @@ pub(crate) async fn forward(
     host: Option<HeaderValue>,
     permit: Permit,
 ) -> Result<Response<Body>, UpstreamError> {
-    let (upstream, passage) = (&service.upstream, &service.passage);
     let mut request = Request::from_parts(head, Upload::new(body, passage.body_limit));
     let tunnel = upstream.can_upgrade().then(|| Tunnel::wanted(&mut request)).flatten();
     // What our own server left there is not for the upstream's connection.

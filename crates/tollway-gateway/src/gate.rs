@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use http::request::Parts;
+use l402::caveat::Counter;
 use l402::scheme::{ChargeDenied, ChargeMalformed, Charged};
 use l402::{Credential, Denied, Facts, Malformed, Msat, Verified};
 
 use crate::check::Checked;
 use crate::claim::First;
 use crate::known::Known;
+use crate::metrics::Outcome;
 use crate::payment::Binding;
 use crate::rule::{Price, Terms};
 use crate::store::Take;
@@ -23,6 +25,8 @@ use crate::till::Till;
 #[must_use]
 pub struct Permit {
     basis: Basis,
+    /// What it took of the requests that cost nothing, so that it can be given back.
+    freebie: Option<Box<Counter>>,
 }
 
 /// What the credential alone says.
@@ -112,7 +116,7 @@ impl Claimable {
 
     /// The permit, now that [`First`] stands for the claim.
     pub(crate) fn permit(self, _first: First) -> Permit {
-        Permit { basis: Basis::Once(self.charged) }
+        Permit::on(Basis::Once(self.charged))
     }
 }
 
@@ -124,11 +128,20 @@ impl Conditional {
 
     /// The permit, now that everything was checked that [`Checked`] stands for.
     pub(crate) fn permit(self, _checked: Checked) -> Permit {
-        Permit { basis: Basis::Paid(self.verified) }
+        Permit::on(Basis::Paid(self.verified))
     }
 }
 
 impl Permit {
+    fn on(basis: Basis) -> Self {
+        Self { basis, freebie: None }
+    }
+
+    /// The counter that one of the requests for nothing was taken from, if this is one.
+    pub(crate) fn freebie(&self) -> Option<&Counter> {
+        self.freebie.as_deref()
+    }
+
     /// What it rests on.
     pub fn basis(&self) -> &Basis {
         &self.basis
@@ -136,6 +149,16 @@ impl Permit {
 }
 
 impl Basis {
+    /// What becomes of a request that passes on it.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Paid(_) | Self::Once(_) => Outcome::Paid,
+            Self::Freebie => Outcome::Freebie,
+            Self::Free => Outcome::Free,
+            Self::Off => Outcome::Off,
+        }
+    }
+
     /// One word for the log.
     pub fn word(&self) -> &'static str {
         match self {
@@ -177,7 +200,7 @@ pub(crate) fn judge(
     client_ip: Option<IpAddr>,
     now: SystemTime,
 ) -> Result<Verdict, Shut> {
-    let admit = |basis| Ok(Verdict::Admit(Permit { basis }));
+    let admit = |basis| Ok(Verdict::Admit(Permit::on(basis)));
     if !tariff.asks {
         return admit(Basis::Off);
     }
@@ -206,16 +229,16 @@ pub(crate) fn judge(
 }
 
 /// A permit, when one of the requests that cost nothing was left.
-pub(crate) fn freebie(taken: Take) -> Option<Permit> {
+pub(crate) fn freebie(taken: Take, counter: Counter) -> Option<Permit> {
     match taken {
-        Take::Taken => Some(Permit { basis: Basis::Freebie }),
+        Take::Taken => Some(Permit { basis: Basis::Freebie, freebie: Some(Box::new(counter)) }),
         Take::Spent => None,
     }
 }
 
 /// A permit, when what somebody else was asked for turns out to cost nothing.
 pub(crate) fn quoted(price: Msat) -> Option<Permit> {
-    (price == Msat::ZERO).then_some(Permit { basis: Basis::Free })
+    (price == Msat::ZERO).then(|| Permit::on(Basis::Free))
 }
 
 fn verify(

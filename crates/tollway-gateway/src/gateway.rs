@@ -12,10 +12,12 @@ use crate::books::Books;
 use crate::config::{Config, Patience, Proxies};
 use crate::discovery::{self, DOCUMENTS, Document};
 use crate::limits::{Limits, Unpaid};
-use crate::matching::PathMatch;
+use crate::matching::{Methods, PathMatch};
+use crate::metrics::{Metrics, ServiceMetrics};
 use crate::passage::Passage;
 use crate::pricer::{self, Prices};
 use crate::route::Routes;
+use crate::sell::Sale;
 use crate::serve::{self, Stopped};
 use crate::store::{SharedStore, StoreError};
 use crate::tariff::Tariff;
@@ -57,7 +59,9 @@ pub(crate) struct Service {
     pub(crate) passage: Passage,
     pub(crate) prices: Prices,
     pub(crate) limits: Limits,
-    pub(crate) upstream: Upstream,
+    /// None where somebody else serves it, and only asks us whether a request may pass.
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) metrics: Arc<ServiceMetrics>,
 }
 
 /// Reads a variable of the environment, which this library does not touch.
@@ -91,11 +95,22 @@ impl Gateway {
         keyring: Keyring,
         environment: Environment,
     ) -> Result<Self, OpenError> {
-        let snapshot = ArcSwap::from_pointee(Snapshot::open(config, environment, None)?);
-        let books = Books::open(config.store.open().await?, config.records).await?;
-        let till = Till::new(keyring, invoicer, books, config.patience.node);
-        let patience = config.patience;
-        Ok(Self { inner: Arc::new(Inner { till, patience, environment, snapshot }) })
+        let metrics = Arc::new(Metrics::default());
+        let snapshot = Snapshot::open(config, environment, &metrics, None)?;
+        let store = config.store.open().await?;
+        let books = Books::open(store, config.records, Arc::clone(&metrics)).await?;
+        let till = Till::new(keyring, invoicer, books, config.patience.node, metrics);
+        Ok(Self::of(till, config.patience, environment, snapshot))
+    }
+
+    pub(crate) fn of(
+        till: Till,
+        patience: Patience,
+        environment: Environment,
+        snapshot: Snapshot,
+    ) -> Self {
+        let snapshot = ArcSwap::from_pointee(snapshot);
+        Self { inner: Arc::new(Inner { till, patience, environment, snapshot }) }
     }
 
     /// Puts other services in force. Requests that have begun go on under the old ones; nobody waits
@@ -105,8 +120,10 @@ impl Gateway {
     /// A file with certificates cannot be used; then nothing has changed.
     pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
         let old = self.snapshot();
-        let snapshot = Snapshot::open(config, self.inner.environment, Some(&old))?;
-        let snapshot = Arc::new(snapshot);
+        let metrics = &self.inner.till.metrics;
+        let opened = Snapshot::open(config, self.inner.environment, metrics, Some(&old));
+        metrics.reloaded(opened.is_ok());
+        let snapshot = Arc::new(opened?);
         // Elsewhere it is watched when it is served.
         if tokio::runtime::Handle::try_current().is_ok() {
             snapshot.watch();
@@ -149,6 +166,17 @@ impl Gateway {
         self.inner.till.books.revoke(token, until).await
     }
 
+    /// Counts a configuration that could not even be read, beside those that [`Gateway::replace`] counts.
+    pub fn reload_failed(&self) {
+        self.inner.till.metrics.reloaded(false);
+    }
+
+    /// Everything this gateway has counted, as Prometheus reads it (OpenMetrics text, version 1.0.0).
+    /// There is no secret in it, and no label comes from a request.
+    pub fn metrics_text(&self) -> String {
+        self.inner.till.metrics.text()
+    }
+
     /// Where this gateway remembers what it must.
     pub fn store(&self) -> &SharedStore {
         self.inner.till.books.store()
@@ -172,28 +200,33 @@ impl Snapshot {
     fn open(
         config: &Config,
         environment: Environment,
+        metrics: &Metrics,
         old: Option<&Self>,
     ) -> Result<Self, OpenError> {
         let mut routes = Routes::new();
         let rates = config.rates.as_ref().map(pricer::rates).transpose();
         let rates = rates.map_err(OpenError::RatesCertificates)?;
         for service in &config.services {
-            let upstream =
-                Upstream::open(&service.upstream).map_err(|problem| OpenError::Certificates {
-                    service: service.tariff.name().to_owned(),
-                    path: service.upstream.ca.clone().unwrap_or_default(),
+            let name = service.tariff.name();
+            let upstream = service.upstream.as_ref().map(|upstream| {
+                Upstream::open(upstream).map_err(|problem| OpenError::Certificates {
+                    service: name.to_owned(),
+                    path: upstream.ca.clone().unwrap_or_default(),
                     problem,
-                })?;
-            let passage = Passage::open(&service.passage, environment).map_err(|problem| {
-                OpenError::Header { service: service.tariff.name().to_owned(), problem }
-            })?;
+                })
+            });
+            let upstream = upstream.transpose()?;
+            let passage = Passage::open(&service.passage, environment)
+                .map_err(|problem| OpenError::Header { service: name.to_owned(), problem })?;
             let prices = Prices::open(&service.quotes, rates.as_ref()).map_err(|problem| {
-                OpenError::PricerCertificates { service: service.tariff.name().to_owned(), problem }
+                OpenError::PricerCertificates { service: name.to_owned(), problem }
             })?;
-            let before = old.and_then(|old| old.service(service.tariff.name()));
+            let before = old.and_then(|old| old.service(name));
             let limits = Limits::open(&service.limits, before.map(|before| &before.limits));
+            let metrics = metrics.service(name);
             let (tariff, paths) = (service.tariff.clone(), service.paths.clone());
-            let opened = Arc::new(Service { tariff, paths, passage, prices, limits, upstream });
+            let opened = Service { tariff, paths, passage, prices, limits, upstream, metrics };
+            let opened = Arc::new(opened);
             routes.add(&service.hosts, &service.paths, &service.methods, &opened);
         }
         let unpaid = Unpaid::open(&config.unpaid, old.map(|old| &old.unpaid));
@@ -203,7 +236,33 @@ impl Snapshot {
         let documents = DOCUMENTS.iter().filter(served).collect();
         let before = old.and_then(|old| old.tls.as_ref());
         let tls = config.tls.as_ref().map(|tls| Tls::open(tls, before)).transpose()?;
+        let names: Vec<&str> =
+            config.services.iter().map(|service| service.tariff.name()).collect();
+        metrics.keep_only(&names);
         Ok(Self { routes, documents, unpaid, proxies: config.proxies.clone(), tls })
+    }
+
+    /// What is sold without a configuration: one service, for every host and path, that somebody else
+    /// serves.
+    pub(crate) fn of_sale(sale: &Sale, metrics: &Metrics) -> Self {
+        let service = Arc::new(Service {
+            tariff: sale.tariff.clone(),
+            paths: vec![PathMatch::all()],
+            passage: Passage::default(),
+            prices: sale
+                .pricer
+                .as_ref()
+                .map_or_else(Prices::default, |one| Prices::one(Arc::clone(one))),
+            limits: Limits::open(&sale.limits, None),
+            upstream: None,
+            metrics: metrics.service(sale.tariff.name()),
+        });
+        let mut routes = Routes::new();
+        routes.add(&[], &service.paths, &Methods::default(), &service);
+        let documents =
+            DOCUMENTS.iter().filter(|document| document.path == discovery::ALWAYS).collect();
+        let unpaid = Unpaid::open(&sale.unpaid, None);
+        Self { routes, documents, unpaid, proxies: sale.proxies.clone(), tls: None }
     }
 
     /// The service of that name.
@@ -215,6 +274,6 @@ impl Snapshot {
     /// after the certificates.
     pub(crate) fn watch(&self) {
         self.tls.iter().for_each(|tls| tls.watch());
-        self.routes.all().for_each(|service| service.upstream.watch());
+        self.routes.all().filter_map(|service| service.upstream.as_ref()).for_each(Upstream::watch);
     }
 }

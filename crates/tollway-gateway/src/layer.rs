@@ -1,51 +1,51 @@
 //! The same gate in front of any tower service, in the same process: no proxy, no second hop. It
-//! decides exactly as the proxy does, because it asks the same function.
+//! decides exactly as the proxy does, because it asks the same functions: free paths, rules, freebies,
+//! limits, both schemes, revocation, and the documents about itself.
 
+use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{Either, Full};
-use l402::{Invoicer, Keyring};
 use tower::{Layer, Service};
 
 use crate::admit::Desk;
-use crate::books::Books;
-use crate::claim::Underway;
-use crate::config::Records;
-use crate::gate::Basis;
+use crate::course::Course;
+use crate::find::{Found, find};
+use crate::gate::Permit;
+use crate::gateway::{Gateway, Snapshot};
 use crate::headers;
-use crate::limits::{Limits, Unpaid};
-use crate::pricer::{Pricer, Prices};
-use crate::reading;
 use crate::respond::{Ended, Form, respond};
-use crate::route::BadRequest;
-use crate::store::{SharedStore, StoreError};
-use crate::tariff::Tariff;
-use crate::till::Till;
+use crate::route::{self, BadRequest};
+use crate::taken::Taken;
 
-/// How to find out who sent a request, for tokens that may be used from certain addresses only.
-pub type ClientIp = fn(&Parts) -> Option<IpAddr>;
+/// Finds out who is at the other end of the connection that a request came on. What that is worth, when
+/// it is a proxy, is decided by the layer's own list of those it trusts.
+pub type ClientIp = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 
-/// Puts a price on a tower service.
+/// Puts a price on a tower service: an axum router, a tonic server, or any other.
 ///
 /// A request that may pass reaches the inner service without its credential, and with an
-/// `Arc<`[`Permit`](crate::Permit)`>` in its extensions; any other is answered here.
+/// `Arc<`[`Permit`]`>` in its extensions; any other is answered here. What a request took (a use of a
+/// counted token, a freebie, a payment for one request) stays taken whatever the inner service answers:
+/// only that knows how far it went.
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # fn sell(node: Arc<dyn l402::Invoicer>, keyring: l402::Keyring) -> Result<(), Box<dyn std::error::Error>> {
-/// use tollway_gateway::{GateLayer, Tariff};
+/// # async fn sell(node: Arc<dyn l402::Invoicer>, keyring: l402::Keyring) -> Result<(), Box<dyn std::error::Error>> {
+/// use tollway_gateway::{Tariff, TollwayLayer};
 /// use tower::{ServiceBuilder, service_fn};
 ///
 /// let tariff = Tariff::new("weather", "10 sat".parse()?)?.free("/health")?;
-/// let service = ServiceBuilder::new().layer(GateLayer::new(tariff, node, keyring)).service(
+/// let layer = TollwayLayer::sell(tariff, node, keyring).open().await?;
+/// let service = ServiceBuilder::new().layer(layer).service(
 ///     service_fn(|_request: http::Request<String>| async {
 ///         Ok::<_, std::io::Error>(http::Response::new(String::from("sunny")))
 ///     }),
@@ -54,97 +54,59 @@ pub type ClientIp = fn(&Parts) -> Option<IpAddr>;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
-pub struct GateLayer {
-    gate: Arc<Gate>,
+#[derive(Clone)]
+pub struct TollwayLayer {
+    gateway: Gateway,
+    client_ip: Option<ClientIp>,
 }
 
-#[derive(Debug)]
-struct Gate {
-    tariff: Tariff,
-    prices: Prices,
-    till: Till,
-    client_ip: ClientIp,
-}
-
-/// A tower service behind a [`GateLayer`].
-#[derive(Clone, Debug)]
-pub struct Gated<S> {
-    gate: Arc<Gate>,
+/// A tower service behind a [`TollwayLayer`].
+#[derive(Clone)]
+pub struct Tolled<S> {
+    gate: TollwayLayer,
     inner: S,
 }
 
-impl GateLayer {
-    /// A gate with these terms. `invoicer` is the node to be paid on.
-    pub fn new(tariff: Tariff, invoicer: Arc<dyn Invoicer>, keyring: Keyring) -> Self {
-        Self::with_books(tariff, invoicer, keyring, Books::in_memory())
+impl TollwayLayer {
+    /// A gate in front of the services of a gateway's configuration that say `upstream = "none"`; the
+    /// others are not here (404). For one service that is not in a configuration see
+    /// [`TollwayLayer::sell`].
+    pub fn of(gateway: Gateway) -> Self {
+        Self { gateway, client_ip: None }
     }
 
-    /// The same with a store, which counts uses for longer than this process lives and for others
-    /// that share it. [`GateLayer::new`] counts in memory.
-    ///
-    /// # Errors
-    /// The store does not say which tokens are revoked.
-    pub async fn with_store(
-        tariff: Tariff,
-        invoicer: Arc<dyn Invoicer>,
-        keyring: Keyring,
-        store: SharedStore,
-    ) -> Result<Self, StoreError> {
-        let books = Books::open(store, Records::default()).await?;
-        Ok(Self::with_books(tariff, invoicer, keyring, books))
-    }
-
-    fn with_books(
-        tariff: Tariff,
-        invoicer: Arc<dyn Invoicer>,
-        keyring: Keyring,
-        books: Arc<Books>,
+    /// Tells how to find who sent a request. Without it nobody is known by an address: there are no
+    /// freebies, limits by address count everybody together, and tokens with a `client_ip` caveat open
+    /// nothing.
+    #[must_use]
+    pub fn client_ip(
+        mut self,
+        find: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static,
     ) -> Self {
-        let till = Till::new(keyring, invoicer, books, Duration::from_secs(10));
-        Self {
-            gate: Arc::new(Gate { tariff, prices: Prices::default(), till, client_ip: |_| None }),
-        }
-    }
-
-    /// Tells how to find a request's sender. Without it, tokens with a `client_ip` caveat open
-    /// nothing: a request whose origin is not known is from nowhere.
-    ///
-    /// # Panics
-    /// When the layer has been cloned or used before.
-    #[must_use]
-    pub fn client_ip(mut self, find: ClientIp) -> Self {
-        let gate = Arc::get_mut(&mut self.gate).expect("told before the layer is used");
-        gate.client_ip = find;
+        self.client_ip = Some(Arc::new(find));
         self
     }
 
-    /// Names who says the price, for a tariff that is [`Tariff::quoted`]. Without it nobody can buy
-    /// there (503).
-    ///
-    /// # Panics
-    /// When the layer has been cloned or used before.
-    #[must_use]
-    pub fn pricer(mut self, pricer: Arc<dyn Pricer>) -> Self {
-        let gate = Arc::get_mut(&mut self.gate).expect("told before the layer is used");
-        gate.prices = Prices::one(pricer);
-        self
+    /// The gateway that decides: for its numbers, its store and revocations.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
     }
 }
 
-impl<S> Layer<S> for GateLayer {
-    type Service = Gated<S>;
+impl<S> Layer<S> for TollwayLayer {
+    type Service = Tolled<S>;
 
-    fn layer(&self, inner: S) -> Gated<S> {
-        Gated { gate: Arc::clone(&self.gate), inner }
+    fn layer(&self, inner: S) -> Tolled<S> {
+        Tolled { gate: self.clone(), inner }
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Gated<S>
+impl<S, B, R> Service<Request<B>> for Tolled<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
+    R: Send,
 {
     type Response = Response<Either<R, Full<Bytes>>>;
     type Error = S::Error;
@@ -155,43 +117,91 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let gate = Arc::clone(&self.gate);
+        let gate = self.gate.clone();
         // The one that said it is ready is the one to call.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        Box::pin(async move {
-            let (mut head, body) = request.into_parts();
-            let form = Form::of(&head);
-            match gate.admit(&mut head).await {
-                Ok(payment) => {
-                    let mut response = inner.call(Request::from_parts(head, body)).await?;
-                    if let Some(payment) = payment {
-                        payment.answered(&gate.till.books, &mut response, SystemTime::now());
-                    }
-                    Ok(response.map(Either::Left))
-                }
-                Err(ended) => Ok(respond(&ended, &form).map(Full::new).map(Either::Right)),
-            }
-        })
+        Box::pin(async move { gate.pass(request, |request| inner.call(request)).await })
     }
 }
 
-impl Gate {
-    async fn admit(&self, head: &mut Parts) -> Result<Option<Underway>, Ended> {
-        if !reading::is_plain(head.uri.path()) {
-            return Err(BadRequest::Path.into());
-        }
-        let (client_ip, now) = ((self.client_ip)(head), SystemTime::now());
-        let (limits, unpaid) = (&Limits::default(), &Unpaid::default());
-        let Self { till, tariff, prices, .. } = self;
-        let desk = Desk { till, tariff, prices, limits, unpaid };
-        let permit = desk.admit(head, client_ip, now).await?;
-        let payment = match permit.basis() {
-            Basis::Once(charged) => Some(Underway::of(charged, head)),
-            Basis::Paid(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
+/// How a request comes in.
+enum Entrance {
+    Permitted(Permit),
+    /// It asked for a document about ourselves.
+    Document(Response<Bytes>),
+}
+
+impl TollwayLayer {
+    async fn pass<B, R, E, F>(
+        &self,
+        request: Request<B>,
+        inner: impl FnOnce(Request<B>) -> F,
+    ) -> Result<Response<Either<R, Full<Bytes>>>, E>
+    where
+        F: Future<Output = Result<Response<R>, E>>,
+    {
+        let (mut head, body) = request.into_parts();
+        let (till, snapshot) = (self.gateway.till(), self.gateway.snapshot());
+        let peer = self.client_ip.as_ref().and_then(|find| find(&head));
+        let client = peer.map(|peer| snapshot.proxies.client(peer.to_canonical(), &head.headers));
+        let mut course = Course::begin(&till.metrics, client, &head, Some("layer"));
+        let own = |response: Response<Bytes>| response.map(Full::new).map(Either::Right);
+        let response = match self.admit(&snapshot, &head, client, &mut course).await {
+            Ok(Entrance::Permitted(permit)) => {
+                course.passed(&permit);
+                let taken = Taken::of(&permit, &head);
+                headers::strip_credentials(&mut head.headers);
+                head.extensions.insert(Arc::new(permit));
+                let mut response = inner(Request::from_parts(head, body)).await?;
+                taken.answered(&till.books, &mut response);
+                response.map(Either::Left)
+            }
+            Ok(Entrance::Document(document)) => {
+                course.free();
+                own(document)
+            }
+            Err(ended) => {
+                course.ended(&ended);
+                own(respond(&ended, &Form::of(&head)))
+            }
         };
-        headers::strip_credentials(&mut head.headers);
-        head.extensions.insert(Arc::new(permit));
-        Ok(payment)
+        // The inner service's own body is not watched, so the line is written when its head is there.
+        drop(course.answered(response.status()));
+        Ok(response)
+    }
+
+    async fn admit<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        head: &Parts,
+        client: Option<IpAddr>,
+        course: &mut Course<'a>,
+    ) -> Result<Entrance, Ended> {
+        let host = match route::host_of(head) {
+            // Calls within a process need none; who reads from a socket has asked for it.
+            Err(BadRequest::NoHost) => None,
+            host => host?,
+        };
+        let service = match find(snapshot, head, host.as_ref())? {
+            Found::Asker(service) => service,
+            Found::Upstream(..) => return Err(Ended::NoService),
+            Found::Document(document) => return Ok(Entrance::Document(document)),
+        };
+        course.service(service);
+        let desk = Desk::of(self.gateway.till(), service, &snapshot.unpaid);
+        Ok(Entrance::Permitted(desk.admit(head, client, SystemTime::now()).await?))
+    }
+}
+
+impl fmt::Debug for TollwayLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TollwayLayer").field("gateway", &self.gateway).finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Tolled<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tolled").field("gate", &self.gate).finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@
 //! # }
 //! ```
 //!
-//! To sell a service that runs in the same process, see [`GateLayer`]. To understand either, read
+//! To sell a service that runs in the same process, see [`TollwayLayer`]. To understand either, read
 //! `src/handle.rs` first.
 
 mod admit;
@@ -33,7 +33,9 @@ mod claim;
 mod client;
 pub mod config;
 mod cors;
+mod course;
 mod discovery;
+mod find;
 mod forward;
 mod gate;
 mod gateway;
@@ -47,6 +49,8 @@ mod limits;
 mod log;
 pub mod matching;
 mod memo;
+mod metrics;
+mod own;
 mod passage;
 mod payment;
 pub mod pricer;
@@ -57,8 +61,10 @@ mod route;
 mod rule;
 mod secret;
 mod seen;
+mod sell;
 mod serve;
 pub mod store;
+mod taken;
 mod tariff;
 mod till;
 mod tls;
@@ -70,11 +76,12 @@ pub use body::{Body, BodyError};
 pub use config::{Config, Mistakes, SecretSource};
 pub use gate::{Basis, Permit};
 pub use gateway::{Environment, Gateway};
-pub use layer::{ClientIp, GateLayer, Gated};
+pub use layer::{ClientIp, Tolled, TollwayLayer};
 pub use passage::HeaderError;
 pub use payment::Schemes;
 pub use rule::Rule;
 pub use secret::{SecretError, master_key_file};
+pub use sell::Sale;
 pub use serve::Stopped;
 pub use tariff::{BadCredential, Tariff, TariffError};
 pub use tls::{KeyError, TlsError};

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 
 /// One request's line, filled in as it becomes known, and written when it is dropped: when the answer
@@ -11,7 +12,8 @@ use http::{Method, StatusCode, Uri};
 #[derive(Debug)]
 pub(crate) struct Entry {
     started: Instant,
-    client: IpAddr,
+    client: Option<IpAddr>,
+    door: Option<&'static str>,
     method: Method,
     uri: Uri,
     /// The service it was for, once that is known.
@@ -29,15 +31,21 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A line for a request that just came in, or nothing when nobody reads the log.
-    pub(crate) fn new(client: IpAddr, method: &Method, uri: &Uri) -> Option<Self> {
+    pub(crate) fn new(
+        started: Instant,
+        client: Option<IpAddr>,
+        head: &Parts,
+        door: Option<&'static str>,
+    ) -> Option<Self> {
         if !tracing::enabled!(target: "tollway::access", tracing::Level::INFO) {
             return None;
         }
         Some(Self {
-            started: Instant::now(),
+            started,
             client,
-            method: method.clone(),
-            uri: uri.clone(),
+            door,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
             service: None,
             basis: "failed",
             why: None,
@@ -67,7 +75,8 @@ impl Drop for Entry {
     fn drop(&mut self) {
         tracing::info!(
             target: "tollway::access",
-            client = %self.client,
+            client = self.client.map(tracing::field::display),
+            via = self.door,
             method = %self.method,
             path = self.uri.path(),
             service = self.service.as_deref().unwrap_or("-"),

@@ -32,7 +32,7 @@ const NEEDED: &AsciiSet = &CONTROLS
     .add(b'%');
 
 /// The way to one upstream and back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Passage {
     /// As the configuration has it, and as it stands in a path.
     strip: Option<(String, String)>,
@@ -45,7 +45,7 @@ pub(crate) struct Passage {
 }
 
 /// Headers to take out and to put in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Edits {
     remove: Vec<HeaderName>,
     set: Vec<(HeaderName, HeaderValue)>,

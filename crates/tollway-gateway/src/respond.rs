@@ -17,6 +17,7 @@ use crate::claim::Again;
 use crate::gate::Shut;
 use crate::headers;
 use crate::limits::TooOften;
+use crate::metrics::Outcome;
 use crate::pricer::PriceError;
 use crate::route::BadRequest;
 use crate::till::{Bill, TillError};
@@ -123,6 +124,25 @@ impl Ended {
             Self::Price(_) => ("failed", Some("no price")),
             Self::Till(_) => ("failed", Some("no invoice")),
             Self::Upstream(_) => ("failed", Some("upstream")),
+        }
+    }
+}
+
+impl Ended {
+    /// The same for the numbers.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::BadRequest(_)
+            | Self::Preflight
+            | Self::TooLarge(_)
+            | Self::NoService
+            | Self::Refused(_)
+            | Self::TwoCredentials(_) => Outcome::Refused,
+            Self::TooOften(_) => Outcome::Limited,
+            Self::Asked(_) => Outcome::Asked,
+            Self::Again(_) => Outcome::Paid,
+            Self::Unchecked(_) | Self::Price(_) | Self::Till(_) => Outcome::Failed,
+            Self::Upstream(_) => Outcome::Upstream,
         }
     }
 }

@@ -217,6 +217,7 @@ async fn welcome(
     stage: watch::Sender<Stage>,
     mut receiver: watch::Receiver<Stage>,
 ) {
+    let _counted = talk.gateway.till().metrics.connected();
     let mut client = peer.ip().to_canonical();
     let snapshot = talk.gateway.snapshot();
     // A small answer must not wait for the client's acknowledgement of the one before.

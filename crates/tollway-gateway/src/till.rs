@@ -2,7 +2,7 @@
 //! commits to it. The gateway can be paid here and cannot spend: all it holds is an [`Invoicer`].
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
 use l402::scheme::{Charge, ChargeKeys};
@@ -11,6 +11,7 @@ use l402::{Identifier, Invoice, Invoicer, Keyring, Macaroon, Msat, NodeError};
 use crate::books::Books;
 use crate::gate::Shut;
 use crate::known::Known;
+use crate::metrics::Metrics;
 use crate::payment::{self, Binding};
 use crate::rule::Terms;
 use crate::store;
@@ -26,6 +27,7 @@ pub(crate) struct Till {
     pub(crate) charge_keys: ChargeKeys,
     /// How long the node may take to make an invoice.
     pub(crate) patience: Duration,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What one request is asked for.
@@ -88,9 +90,10 @@ impl Till {
         invoicer: Arc<dyn Invoicer>,
         books: Arc<Books>,
         patience: Duration,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let charge_keys = keyring.charge_keys();
-        Self { known: Known::new(keyring), invoicer, books, charge_keys, patience }
+        Self { known: Known::new(keyring), invoicer, books, charge_keys, patience, metrics }
     }
 
     /// Asks for `price`, which must be above nothing, in the ways that service and client have.
@@ -123,9 +126,10 @@ impl Till {
 
     async fn invoice(&self, order: &Order<'_>, amount: Msat) -> Result<Invoice, TillError> {
         let made = self.invoicer.invoice(amount, order.memo, order.tariff.invoice_expiry);
-        let invoice = tokio::time::timeout(self.patience, made)
-            .await
-            .map_err(|_| TillError::Silent(self.patience))??;
+        let began = Instant::now();
+        let made = tokio::time::timeout(self.patience, made).await;
+        self.metrics.node.answered(matches!(made, Ok(Ok(_))), began.elapsed());
+        let invoice = made.map_err(|_| TillError::Silent(self.patience))??;
         match invoice.amount() == amount {
             true => Ok(invoice),
             false => Err(TillError::WrongAmount { asked: amount, made: invoice.amount() }),

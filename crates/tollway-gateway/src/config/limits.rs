@@ -1,6 +1,7 @@
 //! How often somebody may come, and how many requests cost nothing.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::raw::{At, Keys, Reader};
@@ -58,6 +59,35 @@ pub struct Freebie {
     pub requests: NonZeroU32,
     /// In how long.
     pub window: Duration,
+}
+
+/// Not how many in how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{EXAMPLE}")]
+pub struct BadRate;
+
+/// Reads `100/1m` or `10/s`; as many at once as in that time.
+impl FromStr for Rate {
+    type Err = BadRate;
+
+    fn from_str(written: &str) -> Result<Self, BadRate> {
+        rate(written).ok_or(BadRate)
+    }
+}
+
+impl Limit {
+    /// A limit on the requests to every path.
+    pub fn new(rate: Rate, by: By) -> Self {
+        Self { paths: vec![PathMatch::all()], rate, by }
+    }
+
+    /// The same for one path and all below it, or as else the path of a service is written.
+    ///
+    /// # Errors
+    /// That is no path; says what one looks like.
+    pub fn on(rate: Rate, by: By, path: &str) -> Result<Self, String> {
+        Ok(Self { paths: vec![PathMatch::read(path)?], rate, by })
+    }
 }
 
 impl Default for Unpaid {

@@ -64,6 +64,14 @@ pub enum Problem {
         /// What is the matter with it, and the remedy.
         problem: String,
     },
+    /// A key that would do nothing where it stands.
+    #[error("`{key}` does nothing here: {because}; take it out")]
+    Idle {
+        /// Which key.
+        key: &'static str,
+        /// Why it does nothing.
+        because: &'static str,
+    },
     /// Two services cannot be told apart.
     #[error("{what} is also that of the service on line {other}")]
     Twice {

@@ -28,7 +28,7 @@ use l402::NodeUrl;
 use crate::store::StoreUrl;
 use raw::{At, Keys, Reader};
 
-pub use limits::{By, Freebie, Limit, Rate, Unpaid};
+pub use limits::{BadRate, By, Freebie, Limit, Rate, Unpaid};
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use passage::{Edits, Origins, Passage};
 pub use pricing::{Amount, Decimal, Quote, Source};
@@ -69,6 +69,7 @@ pub(crate) static KEYS: &[&str] = &[
     "keep_paid",
     "discovery",
     "tls",
+    "metrics",
     "service",
 ];
 
@@ -99,6 +100,8 @@ pub struct Config {
     pub discovery: Vec<&'static str>,
     /// How connections to it are encrypted. They are not unless told.
     pub tls: Option<Tls>,
+    /// Where its numbers can be read, when the file says.
+    pub metrics: Option<SocketAddr>,
     /// What is behind it.
     pub services: Vec<Service>,
 }
@@ -175,6 +178,7 @@ impl Config {
         let (store, records) = records::read(&mut reader, &mut keys);
         let discovery = discovery::read(&mut reader, &mut keys);
         let tls = tls::read(&mut reader, &mut keys);
+        let metrics = own_listener(&mut reader, &mut keys, "metrics", listen);
         let services = service::read_all(&mut reader, &mut keys, has_rates);
         reader.end(keys, "the configuration", KEYS);
         reader.finish()?;
@@ -191,6 +195,7 @@ impl Config {
             records,
             discovery,
             tls,
+            metrics,
             services,
         })
     }
@@ -203,6 +208,27 @@ fn listen(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> SocketAddr {
         reader.bad("listen", &at, "write an address and a port, for example `127.0.0.1:8402`");
         default
     })
+}
+
+/// Where something is served that is not for the buyers.
+fn own_listener(
+    reader: &mut Reader<'_>,
+    keys: &mut Keys<'_>,
+    key: &'static str,
+    public: SocketAddr,
+) -> Option<SocketAddr> {
+    let at = reader.text(keys, key)?;
+    match at.value.parse::<SocketAddr>() {
+        Ok(address) if address == public && address.port() != 0 => {
+            reader.bad(key, &at, "that is where the gateway listens; give it a port of its own");
+            None
+        }
+        Ok(address) => Some(address),
+        Err(_) => {
+            reader.bad(key, &at, "write an address and a port, for example `127.0.0.1:9402`");
+            None
+        }
+    }
 }
 
 fn node(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<NodeUrl> {

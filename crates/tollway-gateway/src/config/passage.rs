@@ -52,6 +52,19 @@ pub enum Origins {
 /// What one connection's framing rests on.
 static FRAMING: [HeaderName; 5] = [CONNECTION, CONTENT_LENGTH, TE, TRANSFER_ENCODING, UPGRADE];
 
+/// Those keys.
+pub(super) static KEYS: &[&str] = &[
+    "strip_prefix",
+    "add_prefix",
+    "request_headers",
+    "remove_request_headers",
+    "response_headers",
+    "remove_response_headers",
+    "idle_timeout",
+    "body_limit",
+    "cors",
+];
+
 /// Reads the keys of one service that concern the way to its upstream.
 pub(super) fn read(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Passage {
     Passage {

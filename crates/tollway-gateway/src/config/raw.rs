@@ -34,6 +34,11 @@ impl Keys<'_> {
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
+
+    /// The key's value, not yet taken, if it is a text.
+    pub(super) fn text_of(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
 }
 
 impl<'i> Reader<'i> {
@@ -57,6 +62,13 @@ impl<'i> Reader<'i> {
     pub(super) fn bad(&mut self, key: &'static str, at: &At<String>, problem: impl Into<String>) {
         let (value, problem) = (at.value.clone(), problem.into());
         self.mistake(at.line, Problem::Value { key, value, problem });
+    }
+
+    /// Takes a key that would do nothing here, and notes that.
+    pub(super) fn refuse(&mut self, keys: &mut Keys<'_>, key: &'static str, because: &'static str) {
+        if let Some((line, _)) = self.take(keys, key) {
+            self.mistake(line, Problem::Idle { key, because });
+        }
     }
 
     /// A text, if the key is there.

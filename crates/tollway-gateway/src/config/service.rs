@@ -76,8 +76,8 @@ pub struct Service {
     pub paths: Vec<PathMatch>,
     /// The methods it answers for.
     pub methods: Methods,
-    /// Where its requests go.
-    pub upstream: Upstream,
+    /// Where its requests go. `None`: somebody else serves it, and asks whether a request may pass.
+    pub upstream: Option<Upstream>,
     /// What changes on the way there and back.
     pub passage: Passage,
 }
@@ -127,6 +127,7 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>, has_rates: bool) -> Option<
     let hosts = hosts(reader, &mut keys);
     let paths = paths(reader, &mut keys);
     let methods = methods(reader, &mut keys);
+    upstream::refuse_idle(reader, &mut keys, passage::KEYS);
     let upstream = upstream::read(reader, &mut keys);
     let passage = passage::read(reader, &mut keys);
     let limits = limits::read_all(reader, &mut keys);
@@ -134,7 +135,7 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>, has_rates: bool) -> Option<
     let mut quotes = Vec::new();
     let tariff = tariff::read(reader, &mut keys, name.as_ref(), &auth, &shared, &mut quotes);
     reader.end(keys, "[[service]]", KEYS);
-    let (tariff, upstream) = (tariff?, upstream?);
+    let (tariff, upstream) = (tariff?, upstream);
     Some(Service { tariff, quotes, limits, hosts, paths, methods, upstream, passage })
 }
 

@@ -77,6 +77,7 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         "rates",
         "rates_pointer",
         "rates_ca",
+        "metrics",
     ];
     let uncommented: String = EXAMPLE
         .lines()
@@ -324,6 +325,17 @@ fn services_that_cannot_be_told_apart_are_refused() {
         ["line 6: the path `/` on `y` is also that of the service on line 1"]
     );
     Config::read(&(on_host(LEAST, "'x'") + &on_host(&other, "'y'"))).unwrap();
+}
+
+#[test]
+fn a_service_that_somebody_else_serves_has_no_keys_of_an_upstream() {
+    let none = LEAST.replace("http://h", "none");
+    assert!(Config::read(&none).unwrap().services[0].upstream.is_none(), "{none}");
+    let found = mistakes(&format!("{none}connect_timeout = '1s'\nbody_limit = '1 KiB'"));
+    let says = "does nothing here: the service says `upstream = \"none\"`; take it out";
+    let expected =
+        [format!("line 5: `connect_timeout` {says}"), format!("line 6: `body_limit` {says}")];
+    assert_eq!(found, expected);
 }
 
 #[test]

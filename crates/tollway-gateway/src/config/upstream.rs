@@ -77,6 +77,36 @@ pub enum Question {
     Grpc,
 }
 
+/// What `upstream` says where somebody else serves.
+const NONE: &str = "none";
+
+/// The keys of a service that mean nothing without an upstream.
+static KEYS: &[&str] = &[
+    "protocol",
+    "ca",
+    "connect_timeout",
+    "answer_timeout",
+    "eject_after",
+    "eject_for",
+    "check",
+    "check_interval",
+    "check_timeout",
+];
+
+/// Where a service has no upstream, notes each key that is there and would do nothing: these, and those
+/// of what is done on the way.
+pub(super) fn refuse_idle(
+    reader: &mut Reader<'_>,
+    keys: &mut Keys<'_>,
+    others: &'static [&'static str],
+) {
+    if keys.text_of("upstream") == Some(NONE) {
+        for key in KEYS.iter().chain(others) {
+            reader.refuse(keys, key, "the service says `upstream = \"none\"`");
+        }
+    }
+}
+
 /// Reads the keys of one service that concern its upstream.
 pub(super) fn read(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Upstream> {
     let protocol = protocol(reader, keys);
@@ -88,6 +118,9 @@ pub(super) fn read(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Option<Upstr
     let eject_after = reader.number(keys, "eject_after", 1..=u64::from(u32::MAX));
     let check = check(reader, keys);
     let written = reader.texts(keys, "upstream");
+    if matches!(&written[..], [one] if one.value == NONE) {
+        return None;
+    }
     let mut servers = Vec::new();
     for at in &written {
         match values::server(&at.value, protocol.as_ref().map(|(protocol, _)| *protocol)) {

@@ -239,7 +239,7 @@ impl StoreError {
 pub type SharedStore = Arc<dyn TokenStore>;
 
 /// Milliseconds since 1970: how stores keep a time. What lies outside is moved to the edge.
-fn to_millis(time: SystemTime) -> i64 {
+pub(crate) fn to_millis(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

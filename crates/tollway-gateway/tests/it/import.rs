@@ -71,7 +71,7 @@ fn what_has_a_counterpart_is_carried_over() {
     assert_eq!(weather.limits[0].rate.per, Duration::from_secs(1));
     assert_eq!(weather.passage.add_prefix.as_deref(), Some("/v2"));
     assert_eq!(weather.passage.request.set.len(), 2);
-    assert_eq!(weather.upstream.ca.as_deref(), Some("/w/tls.cert".as_ref()));
+    assert_eq!(weather.upstream.as_ref().unwrap().ca.as_deref(), Some("/w/tls.cert".as_ref()));
     assert_eq!((dynamic.quotes.len(), dynamic.tariff.price()), (1, None));
     assert!(dynamic.tariff.asks() && !open.tariff.asks());
     for line in [

@@ -128,6 +128,39 @@ async fn a_new_configuration_forgets_nobody_who_came_too_often() {
 }
 
 #[tokio::test]
+async fn a_freebie_is_given_back_when_nothing_came_of_it() {
+    let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let nobody = closed.local_addr().unwrap();
+    drop(closed);
+    let keys = |upstream: &str| {
+        format!("name='api'\nprice='10 sat'\nauth='freebie 1'\nupstream='{upstream}'")
+    };
+    let down = format!("[[service]]\n{}", keys(&format!("http://{nobody}")));
+    let shop = Shop::configured(|_| down).await;
+    for _ in 0..3 {
+        assert_eq!(shop.get("/x", &[]).await.status, 502, "and never a bill");
+    }
+    let up = format!("[[service]]\n{}", keys(&shop.origin.url("")));
+    shop.gateway.replace(&Config::read(&up).unwrap()).unwrap();
+    assert_eq!(shop.get("/x", &[]).await.status, 200);
+    assert_eq!(shop.get("/x", &[]).await.status, 402);
+    // One that had to wait for another reason is given back, too.
+    let limited =
+        up.replace("freebie 1", "freebie 2") + "\n[[service.limit]]\nrate = '1/1h'\nby = 'ip'";
+    shop.gateway.replace(&Config::read(&limited).unwrap()).unwrap();
+    assert_eq!(shop.get("/x", &[]).await.status, 200);
+    let more = limited.replace("freebie 2", "freebie 3");
+    shop.gateway.replace(&Config::read(&more).unwrap()).unwrap();
+    for _ in 0..3 {
+        wait(&shop.get("/x", &[]).await);
+    }
+    let unlimited = up.replace("freebie 1", "freebie 3");
+    shop.gateway.replace(&Config::read(&unlimited).unwrap()).unwrap();
+    assert_eq!(shop.get("/x", &[]).await.status, 200);
+    assert_eq!(shop.get("/x", &[]).await.status, 402);
+}
+
+#[tokio::test]
 async fn a_few_requests_cost_nothing_and_no_more_of_them() {
     let shop = Arc::new(shop("", "auth = 'freebie 5'").await);
     let mut clients = JoinSet::new();

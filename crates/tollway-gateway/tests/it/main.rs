@@ -16,6 +16,7 @@ mod known_defects;
 mod layer;
 mod limits;
 mod matching;
+mod metrics;
 mod mpp_client;
 mod odd;
 mod passage;

@@ -1,5 +1,6 @@
 //! What `tollway serve` and `tollway sell` have in common: a gateway from its start to its stop.
 
+mod doors;
 pub(crate) mod reload;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use tollway_gateway::{Config, Gateway, SecretSource, Stopped};
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::serve::doors::Doors;
 use crate::shell::Shell;
 use crate::signal::Stop;
 use crate::terminal::{DIM, STRONG, paint};
@@ -52,6 +54,7 @@ pub(crate) async fn run(
     };
     let started = Started::new(address, plain.as_ref().map(|(_, address)| *address), &config);
     shell.print(&Output::new(&started)).map_err(Failure::Stdout)?;
+    let _doors = Doors::bind(&config).await?.open(&gateway, shell);
     let stopping = watch::Sender::new(false);
     let serving = serve(&gateway, listener, plain, address.port(), &stopping);
     let reload = reload::follow(followed, config, gateway.clone());

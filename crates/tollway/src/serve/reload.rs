@@ -38,7 +38,13 @@ pub(crate) async fn follow(
             Ok(Some(new)) => config = new,
             Ok(None) if asked => tracing::info!("the configuration has not changed"),
             Ok(None) => {}
-            Err(failure) => tell(&failure),
+            Err(failure) => {
+                // One that was read and could not be put in force is counted there.
+                if let Failure::Config { .. } | Failure::Io { .. } = failure {
+                    gateway.reload_failed();
+                }
+                tell(&failure);
+            }
         }
         asked = tokio::select! {
             () = hung_up(&mut hangup) => true,
@@ -79,6 +85,7 @@ fn reload(
         ("redirect_http", door(&new) != door(old)),
         ("node", new.node != old.node),
         ("secret", new.secret != old.secret || new.old_secrets != old.old_secrets),
+        ("metrics", new.metrics != old.metrics),
         ("a timeout", new.patience != old.patience),
     ] {
         if changed {

@@ -18,7 +18,7 @@ use rustls::sign::CertifiedKey;
 
 use super::error::TlsError;
 use crate::config;
-use crate::handle::chain;
+use crate::course::chain;
 use crate::upstream::{Connector, tls};
 use cache::{Cache, Certificate};
 
