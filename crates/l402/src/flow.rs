@@ -92,6 +92,9 @@ pub enum NotTaken {
         /// Our node's.
         ours: Network,
     },
+    /// It is for a request with another body than the one that was sent.
+    #[error("it is for another body than was sent")]
+    OtherBody,
     /// The buyer's own rules do not allow its scheme, its network or its payee.
     #[error("its {0} is not one that may be paid")]
     NotAllowed(&'static str),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use http::StatusCode;
-use l402::{Challenge, Offers, PaymentHash};
+use l402::{Challenge, Manner, Offers, PaymentHash};
 
 use crate::client::Shared;
 use crate::error::{Error, RedirectError};
@@ -12,9 +12,10 @@ use crate::observe::{Headers, Observer, Step};
 use crate::request::Request;
 use crate::response::{Payment, Response};
 use crate::scope::{Fit, Wanted};
+use crate::target::Target;
 use crate::terms::Terms;
 use crate::wallet::{Claim, Receipt, Standing, Token};
-use crate::wire::Answer;
+use crate::wire::{Answer, Proof};
 
 /// The most tokens that are tried for one request.
 const MOST_TRIED: usize = 8;
@@ -25,6 +26,7 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a Request,
     observer: &'a dyn Observer,
     bill: Bill,
+    pub(crate) target: Target,
     /// Tokens that were sent, by their payments.
     tried: HashSet<PaymentHash>,
     /// A token that was sent as a guess, and the status of the answer that refused it.
@@ -64,6 +66,7 @@ impl<'a> Call<'a> {
             request,
             observer,
             bill,
+            target: request.target(),
             tried: HashSet::new(),
             guessed: None,
             in_vain: None,
@@ -89,6 +92,7 @@ impl<'a> Call<'a> {
         Wanted {
             method: &self.request.method,
             path: self.request.path(),
+            target: self.target,
             offered: challenge.map(|challenge| &challenge.token),
             now: SystemTime::now(),
         }
@@ -161,19 +165,19 @@ impl<'a> Call<'a> {
         // Whoever holds the claim is the buyer, or the buyer is gone.
         let spare = |token: &Token| {
             let buyers = claim.is_none() && token.standing == Standing::Fresh;
-            buyers || self.tried.contains(&token.hash())
+            buyers || self.tried.contains(&token.hash)
         };
         let guess = self.tried.is_empty() && challenge.is_none();
         let token = self.wanted(challenge).pick(&tokens, spare, guess).cloned();
-        self.tried.extend(token.as_ref().map(Token::hash));
+        self.tried.extend(token.as_ref().map(|token| token.hash));
         Ok(token)
     }
 
     async fn send(&self, token: Option<&Token>) -> Result<Answer, Error> {
-        self.step(Step::Asking { token: token.map(Token::hash) });
-        let sent = self.shared.wire.send(self.request, token.map(Token::authorization)).await;
+        self.step(Step::Asking { token: token.map(|token| token.hash) });
+        let sent = self.shared.wire.send(self.request, token.map(Proof::from).as_ref()).await;
         let answer = sent.map_err(|source| match token {
-            Some(token) if self.recovered.contains(&token.hash()) => {
+            Some(token) if self.recovered.contains(&token.hash) => {
                 Error::NoAnswer { receipt: Box::new(token.receipt()), source }
             }
             _ => source.into(),
@@ -190,11 +194,11 @@ impl<'a> Call<'a> {
     /// The door is open, or it was never locked.
     async fn answered(&self, token: Option<Token>, answer: Answer) -> Response {
         let Some(mut token) = token else { return Response::new(answer, Payment::None) };
-        if token.standing != Standing::Honoured && is_honoured(answer.status()) {
+        if token.standing != Standing::Honoured && is_taken(&token.manner(), answer.status()) {
             token.standing = Standing::Honoured;
-            self.judge(token.hash(), token.standing).await;
+            self.judge(token.hash, token.standing).await;
         }
-        let payment = match self.recovered.contains(&token.hash()) {
+        let payment = match self.recovered.contains(&token.hash) {
             true => Payment::Recovered(token.receipt()),
             false => Payment::Token(token.receipt()),
         };
@@ -216,7 +220,7 @@ impl<'a> Call<'a> {
             Some(_) if was_honoured || self.request.buy_again => Standing::Quarantined,
             Some(_) => Standing::InVain,
         };
-        self.judge(token.hash(), standing).await;
+        self.judge(token.hash, standing).await;
         let receipt = Receipt { standing, ..token.receipt() };
         self.step(Step::Refused { receipt: &receipt, status });
         if standing == Standing::InVain {
@@ -268,9 +272,15 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Whether a proof was taken, as far as a status that does not refuse it shows. One that is good for
+/// one request was taken with every answer, unless the server failed.
+pub(crate) fn is_taken(manner: &Manner, status: StatusCode) -> bool {
+    is_honoured(status) || manner.single_use && !status.is_server_error()
+}
+
 /// Whether a status shows that the door was open. A server that fails shows nothing, and a 401 or
 /// 403 may come from the door or from behind it.
-pub(crate) fn is_honoured(status: StatusCode) -> bool {
+fn is_honoured(status: StatusCode) -> bool {
     let unclear = [StatusCode::UNAUTHORIZED, StatusCode::PAYMENT_REQUIRED, StatusCode::FORBIDDEN];
     !status.is_server_error() && !unclear.contains(&status)
 }

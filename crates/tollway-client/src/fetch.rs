@@ -14,13 +14,13 @@ use l402::flow::{FlowError, Proving};
 use l402::{Challenge, NodeError, NodeErrorKind, Offers, Paid, PayError, Payer, PaymentHash, flow};
 
 use crate::agree::Agreed;
-use crate::ask::{Asked, Call, is_honoured};
+use crate::ask::{Asked, Call, is_taken};
 use crate::error::Error;
 use crate::held::Held;
 use crate::observe::Step;
 use crate::response::{Payment, Response};
 use crate::wallet::{Claim, Purchase, Receipt, Reserve, Standing};
-use crate::wire::Answer;
+use crate::wire::{Answer, Proof};
 
 /// How much longer than an order's patience we wait for the node's word. A node keeps the patience by
 /// contract; one that does not must not hold us for ever.
@@ -64,7 +64,8 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
     let held = call.begin(&claim, held).await?;
     let proving = call.pay(&claim, &*payer, held).await?;
     let receipt = call.prove(&claim, &proving).await?;
-    let answer = match call.shared.wire.send(call.request, Some(proving.authorization())).await {
+    let proof = Proof::of(proving.challenge(), proving.preimage());
+    let answer = match call.shared.wire.send(call.request, Some(&proof)).await {
         Ok(answer) => answer,
         Err(source) => return Err(Error::NoAnswer { receipt: Box::new(receipt), source }),
     };
@@ -76,7 +77,10 @@ impl Call<'_> {
     /// Chooses the offer to pay: the cheapest that the terms allow.
     pub(crate) fn choose(&self, terms: &flow::Terms, offers: Offers) -> Result<Challenge, Error> {
         let policy = &self.shared.policy;
-        let allowed = |challenge: &Challenge| policy.may_take(challenge);
+        let allowed = |challenge: &Challenge| {
+            self.request.has_digest(challenge.manner().digest.as_deref())?;
+            policy.may_take(challenge)
+        };
         let chosen = terms.choose_among(offers, SystemTime::now(), allowed);
         let challenge = chosen.map_err(Error::Terms)?;
         self.step(Step::Challenged { challenge: &challenge });
@@ -105,6 +109,7 @@ impl Call<'_> {
             origin: self.request.origin.clone(),
             method: self.request.method.clone(),
             path: self.request.path().to_owned(),
+            target: held.challenge().manner().single_use.then_some(self.target),
             challenge: held.challenge().clone(),
             node: self.shared.node_name(),
             begun_at: SystemTime::now(),
@@ -175,13 +180,13 @@ impl Call<'_> {
         mut receipt: Receipt,
         answer: Answer,
     ) -> Result<Response, Error> {
-        let status = answer.status();
+        let (status, manner) = (answer.status(), proving.challenge().manner());
         if answer.refuses() && proving.response(status).is_err() {
             receipt.standing = Standing::InVain;
             self.judge(receipt.hash, receipt.standing).await;
             return Err(Error::PaidInVain { receipt: Box::new(receipt), status });
         }
-        if is_honoured(status) {
+        if is_taken(&manner, status) {
             receipt.standing = Standing::Honoured;
             self.judge(receipt.hash, receipt.standing).await;
         }

@@ -61,6 +61,7 @@ mod request;
 mod response;
 mod resume;
 mod scope;
+mod target;
 mod terms;
 mod tls;
 mod transport;
@@ -80,11 +81,12 @@ pub use quote::{Price, Quote};
 pub use request::{BadRequest, Body, Request};
 pub use response::{Payment, Response};
 pub use resume::Ending;
+pub use target::{NotATarget, Target};
 pub use terms::Terms;
 pub use tls::{Identity, TlsOptions, TlsVersion};
 pub use transport::{Cookies, Family, HttpVersion, Local, ProxiedScheme, Proxy, Transport};
 pub use wallet::{
     Adopted, Claim, Entry, Ledger, MOST_OTHERS, MemoryWallet, Purchase, Receipt, Reserve,
-    SqliteWallet, Standing, Token, Wallet, WalletError,
+    SqliteWallet, Standing, Token, Wallet, WalletError, transfer,
 };
 pub use wire::Timeouts;

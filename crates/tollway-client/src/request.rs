@@ -8,16 +8,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use l402::Msat;
+use l402::flow::NotTaken;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, ReadBuf};
 use url::Url;
 
 use crate::origin::Origin;
 use crate::quote::Price;
+use crate::target::Target;
 use crate::terms::Terms;
 
 /// How much of a file is read at a time, in bytes.
@@ -49,8 +54,8 @@ pub enum BadRequest {
         /// What is the matter with it.
         problem: &'static str,
     },
-    /// An L402 credential among the headers: the wallet would not know of it.
-    #[error("the headers carry an L402 credential; leave it out, the wallet sends its own")]
+    /// A payment credential among the headers: the wallet would not know of it.
+    #[error("the headers carry a payment credential; leave it out, the wallet sends its own")]
     OwnCredential,
 }
 
@@ -170,8 +175,42 @@ impl Request {
         self.url.path()
     }
 
+    /// Which request it is, as far as a payment for it alone goes.
+    pub fn target(&self) -> Target {
+        let body = match &self.body.0 {
+            Source::Empty => &[],
+            Source::Bytes(bytes) => &bytes[..],
+            Source::File(path) => path.as_os_str().as_encoded_bytes(),
+        };
+        let query = self.url.query().unwrap_or_default();
+        let [origin, path] = [self.origin.as_str(), self.path()];
+        let head = [self.method.as_str(), origin, path, query].map(str::as_bytes);
+        Target::of(&[&head[..], &[body]].concat())
+    }
+
+    /// Whether a challenge that names the body it is for names ours. What is in a file, only the
+    /// server can compare.
+    pub(crate) fn has_digest(&self, digest: Option<&str>) -> Result<(), NotTaken> {
+        let body = match (&self.body.0, digest) {
+            (_, None) | (Source::File(_), _) => return Ok(()),
+            (Source::Empty, Some(_)) => &[],
+            (Source::Bytes(bytes), Some(_)) => &bytes[..],
+        };
+        // RFC 9530 has colons around the value, and deployed servers leave them out.
+        let said = digest.and_then(|digest| digest.strip_prefix("sha-256="));
+        let said = said.map(|said| said.trim_matches(':'));
+        let ours = STANDARD.encode(Sha256::digest(body));
+        if said.is_none_or(|said| said == ours) { Ok(()) } else { Err(NotTaken::OtherBody) }
+    }
+
     pub(crate) fn check(&self) -> Result<(), BadRequest> {
-        let ours = self.headers.get_all(AUTHORIZATION).iter().any(l402::credential::is_ours);
+        let is_payment = |line: &HeaderValue| {
+            let word = line.as_bytes().trim_ascii_start().split(|byte| byte.is_ascii_whitespace());
+            word.take(1).any(|word| word.eq_ignore_ascii_case(b"Payment"))
+        };
+        let is_ours = |line: &HeaderValue| l402::credential::is_ours(line) || is_payment(line);
+        let ours = self.headers.get_all(AUTHORIZATION).iter().any(is_ours)
+            || self.headers.contains_key("payment-authorization");
         if ours { Err(BadRequest::OwnCredential) } else { Ok(()) }
     }
 }
@@ -284,7 +323,12 @@ mod tests {
     #[test]
     fn a_credential_of_the_callers_own_is_refused() {
         let request = Request::get("https://example.com/a").unwrap();
-        let request = request.header(AUTHORIZATION, HeaderValue::from_static("lsat a:b"));
+        for own in ["lsat a:b", "Payment e30", "payment\te30"] {
+            let request = request.clone().header(AUTHORIZATION, HeaderValue::from_static(own));
+            assert_eq!(request.check(), Err(BadRequest::OwnCredential), "{own}");
+        }
+        let field = HeaderName::from_static("payment-authorization");
+        let request = request.header(field, HeaderValue::from_static("Payment e30"));
         assert_eq!(request.check(), Err(BadRequest::OwnCredential));
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Version};
+use l402::ChargeReceipt;
 use url::Url;
 
 use crate::error::HttpError;
@@ -86,6 +87,13 @@ impl Response {
     /// Who answered, where the connection has an address; a proxy's, if there is one.
     pub fn remote_addr(&self) -> Option<std::net::SocketAddr> {
         self.answer.head().remote_addr()
+    }
+
+    /// The server's own word that it has taken the payment, where it gives one and it is about that
+    /// payment.
+    pub fn charge_receipt(&self) -> Option<ChargeReceipt> {
+        let receipt = ChargeReceipt::read(self.headers())?;
+        (self.payment.receipt()?.hash == receipt.hash).then_some(receipt)
     }
 
     /// What opened the door.

@@ -145,7 +145,9 @@ impl Shared {
 }
 
 fn is_live(purchase: &Purchase) -> bool {
-    purchase.challenge.invoice.is_live(SystemTime::now(), Duration::ZERO)
+    let (now, challenge) = (SystemTime::now(), &purchase.challenge);
+    let is_taken = challenge.expires.is_none_or(|end| now < end);
+    is_taken && challenge.invoice.is_live(now, Duration::ZERO)
 }
 
 fn another_node() -> NodeError {

@@ -6,6 +6,7 @@
 //! - Caveats that cannot hold for the request (another path or method, expired, not yet valid) rule a
 //!   token out: it is not sent, and does not stand in the way of buying one.
 //! - Otherwise a token fits a request more or less well: see [`Fit`]. The best one is sent first.
+//! - A token that is good for one request is sent with that request, and not once it was taken.
 //! - Of several tokens for the same `services`, the newest stands for all, but for a request that one
 //!   of the others was bought for.
 
@@ -15,6 +16,7 @@ use http::Method;
 use l402::caveat::{CAVEATS, split};
 use l402::{Facts, Macaroon, PaymentHash};
 
+use crate::target::Target;
 use crate::wallet::{Purchase, Standing, Token};
 
 const SERVICES: &str = "services";
@@ -43,24 +45,51 @@ pub(crate) enum Fit {
 pub(crate) struct Wanted<'a> {
     pub(crate) method: &'a Method,
     pub(crate) path: &'a str,
+    pub(crate) target: Target,
     /// The token of the challenge that the request was answered with, once there is one.
     pub(crate) offered: Option<&'a l402::Token>,
     pub(crate) now: SystemTime,
 }
 
+/// What decides whether something that was bought, or is being bought, opens a request.
+#[derive(Clone, Copy)]
+struct Good<'a> {
+    token: &'a l402::Token,
+    hash: PaymentHash,
+}
+
+impl<'a> From<&'a Token> for Good<'a> {
+    fn from(token: &'a Token) -> Self {
+        Self { token: &token.token, hash: token.hash }
+    }
+}
+
+impl<'a> From<&'a Purchase> for Good<'a> {
+    fn from(purchase: &'a Purchase) -> Self {
+        Self { token: &purchase.challenge.token, hash: purchase.hash() }
+    }
+}
+
 impl Wanted<'_> {
     /// How well the token fits; `None` when it is ruled out.
     pub(crate) fn fit(&self, token: &Token) -> Option<Fit> {
-        let Token { purchase, standing, .. } = token;
-        if !self.may_open(purchase) {
+        let good = Good::from(token);
+        let manner = token.manner();
+        if manner.single_use {
+            let is_good = token.standing != Standing::Honoured
+                && token.target == Some(self.target)
+                && manner.expires.is_none_or(|end| self.now < end);
+            return is_good.then_some(Fit::Exact);
+        }
+        if !self.may_open(good) {
             return None;
         }
-        let same_method = *standing != Standing::Honoured || purchase.method == *self.method;
-        Some(if same_method && purchase.path == self.path {
+        let same_method = token.standing != Standing::Honoured || token.method == *self.method;
+        Some(if same_method && token.path == self.path {
             Fit::Exact
-        } else if self.is_named(purchase) {
+        } else if self.is_named(good) {
             Fit::Named
-        } else if self.is_offered(purchase) {
+        } else if self.is_offered(good) {
             Fit::Offered
         } else {
             Fit::Guess
@@ -70,8 +99,12 @@ impl Wanted<'_> {
     /// Whether a payment that was begun is for what is wanted here, so that its end must be known
     /// before anything else is paid.
     pub(crate) fn is_bought_by(&self, purchase: &Purchase) -> bool {
-        let by_caveats = || self.is_named(purchase) || self.is_offered(purchase);
-        purchase.path == self.path || self.may_open(purchase) && by_caveats()
+        if purchase.challenge.manner().single_use {
+            return purchase.target == Some(self.target);
+        }
+        let good = Good::from(purchase);
+        let by_caveats = || self.is_named(good) || self.is_offered(good);
+        purchase.path == self.path || self.may_open(good) && by_caveats()
     }
 
     /// Picks the token to send out of all there are for the origin, but for those that `spare`
@@ -90,28 +123,27 @@ impl Wanted<'_> {
                 Fit::Guess => guess && !is_superseded(token, tokens),
             };
             let honoured = token.standing == Standing::Honoured;
-            let common = in_common(&token.purchase.path, self.path);
+            let common = in_common(&token.path, self.path);
             sent.then_some(((fit, common, honoured, token.paid_at), token))
         });
         ranked.max_by_key(|(rank, _)| *rank).map(|(_, token)| token)
     }
 
     /// Whether nothing that can be read in the token rules this request out.
-    fn may_open(&self, purchase: &Purchase) -> bool {
-        let hash = purchase.hash();
-        match purchase.challenge.token.macaroons() {
-            Some(macaroons) => macaroons.iter().any(|macaroon| self.holds(macaroon, hash)),
+    fn may_open(&self, good: Good<'_>) -> bool {
+        match good.token.macaroons() {
+            Some(macaroons) => macaroons.iter().any(|macaroon| self.holds(macaroon, good.hash)),
             None => true,
         }
     }
 
     /// That the prefix is one of this path has been checked with the other caveats.
-    fn is_named(&self, purchase: &Purchase) -> bool {
-        !values(&purchase.challenge.token, PATH_PREFIX).is_empty() && self.may_open(purchase)
+    fn is_named(&self, good: Good<'_>) -> bool {
+        !values(good.token, PATH_PREFIX).is_empty() && self.may_open(good)
     }
 
-    fn is_offered(&self, purchase: &Purchase) -> bool {
-        let services = values(&purchase.challenge.token, SERVICES);
+    fn is_offered(&self, good: Good<'_>) -> bool {
+        let services = values(good.token, SERVICES);
         let offered = self.offered.map(|offered| values(offered, SERVICES));
         !services.is_empty() && offered == Some(services)
     }
@@ -143,9 +175,9 @@ impl Wanted<'_> {
 
 /// Whether a newer token is for the same services.
 fn is_superseded(token: &Token, tokens: &[Token]) -> bool {
-    let services = |token: &Token| values(&token.purchase.challenge.token, SERVICES);
+    let services = |token: &Token| values(&token.token, SERVICES);
     let own = services(token);
-    let newer = |other: &&Token| (other.paid_at, other.hash()) > (token.paid_at, token.hash());
+    let newer = |other: &&Token| (other.paid_at, other.hash) > (token.paid_at, token.hash);
     !own.is_empty() && tokens.iter().filter(newer).any(|other| services(other) == own)
 }
 

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use l402::{Challenge, Manner, PaymentHash, Preimage};
 use reqwest::redirect::Policy;
 use url::Url;
 
@@ -15,6 +16,11 @@ use crate::error::{HttpError, HttpErrorKind};
 use crate::origin::Origin;
 use crate::request::Request;
 use crate::transport::Transport;
+use crate::wallet::Token;
+
+const ACCEPT_AUTHENTICATE: &str = "accept-authenticate";
+const ACCEPT_PAYMENT: &str = "accept-payment";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// How much of a 402's body is read, in bytes, and for how long, to keep the connection.
 const WORTH_DRAINING: u64 = 64 * 1024;
@@ -68,7 +74,7 @@ impl Wire {
     pub(crate) async fn send(
         &self,
         request: &Request,
-        authorization: Option<HeaderValue>,
+        proof: Option<&Proof>,
     ) -> Result<Answer, HttpError> {
         let failed = |kind| {
             move |source: Source| HttpError {
@@ -80,7 +86,7 @@ impl Wire {
         let mut sending = self
             .http
             .request(request.method.clone(), request.url.clone())
-            .headers(with_ours(&request.headers, authorization));
+            .headers(with_ours(request, proof));
         if let Some(cookies) =
             self.transport.cookies.as_ref().and_then(|jar| jar.for_url(&request.url))
             && !request.headers.contains_key(COOKIE)
@@ -168,14 +174,54 @@ impl Answer {
     }
 }
 
-/// Our credential stands first: servers that read one line only read that one.
-fn with_ours(theirs: &HeaderMap, ours: Option<HeaderValue>) -> HeaderMap {
+/// A proof of payment, and where it goes.
+pub(crate) struct Proof {
+    name: &'static HeaderName,
+    value: HeaderValue,
+    /// For a payment that is good for one request: by this the server knows the request again.
+    idempotency_key: Option<HeaderValue>,
+}
+
+impl Proof {
+    pub(crate) fn of(challenge: &Challenge, preimage: &Preimage) -> Self {
+        let (manner, hash) = (challenge.manner(), challenge.invoice.payment_hash());
+        Self::new(&manner, challenge.authorization(preimage), hash)
+    }
+
+    fn new(manner: &Manner, value: HeaderValue, hash: PaymentHash) -> Self {
+        // The same each time that the same payment is shown, and no secret.
+        let key = || HeaderValue::try_from(hash.to_string()).expect("it is hexadecimal");
+        let idempotency_key = manner.single_use.then(key);
+        Self { name: manner.field.name(), value, idempotency_key }
+    }
+}
+
+impl From<&Token> for Proof {
+    fn from(token: &Token) -> Self {
+        let (_, value) = token.credential();
+        Self::new(&token.manner(), value, token.hash)
+    }
+}
+
+/// The caller's headers and ours. Our credential stands first: servers that read one line only read
+/// that one.
+fn with_ours(request: &Request, proof: Option<&Proof>) -> HeaderMap {
+    let theirs = &request.headers;
     let mut headers = theirs.clone();
-    if let Some(ours) = ours {
-        headers.insert(AUTHORIZATION, ours);
-        for value in theirs.get_all(AUTHORIZATION) {
-            headers.append(AUTHORIZATION, value.clone());
-        }
+    // What we can answer to, so that nobody has to make an invoice in vain.
+    for (name, value) in [(ACCEPT_AUTHENTICATE, "L402"), (ACCEPT_PAYMENT, "lightning/charge")] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    let Some(proof) = proof else { return headers };
+    headers.insert(proof.name, proof.value.clone());
+    for value in theirs.get_all(proof.name) {
+        headers.append(proof.name, value.clone());
+    }
+    // Whoever asks for the same once more asks for it once (httpbis-idempotency-key-header).
+    if let Some(key) = &proof.idempotency_key
+        && !request.method.is_safe()
+    {
+        headers.entry(IDEMPOTENCY_KEY).or_insert(key.clone());
     }
     headers
 }

@@ -41,8 +41,12 @@ impl Scheme for L402Family {
             (Some(text), _) | (None, Some(text)) => Token::new(text)?,
         };
         let invoice = raw.parameter("invoice")?.ok_or(Refused::Missing("invoice"))?;
+        self.restore(token, Invoice::parse(invoice)?)
+    }
+
+    fn restore(&self, token: Token, invoice: Invoice) -> Result<Challenge, Refused> {
         let scheme = super::find(self.name).expect("a scheme is in its own table");
-        Challenge::new(scheme, token, Invoice::parse(invoice)?)
+        Challenge::new(scheme, token, invoice)
     }
 
     fn authorization(&self, token: &Token, preimage: &Preimage) -> HeaderValue {

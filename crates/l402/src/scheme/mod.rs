@@ -16,8 +16,8 @@ use crate::macaroon::Macaroon;
 use crate::token::{Binding, Token, TokenError};
 
 pub use payment::{
-    Charge, ChargeCredential, ChargeDenied, ChargeKeys, ChargeMalformed, Charged, Field, Offer,
-    receipt,
+    Charge, ChargeCredential, ChargeDenied, ChargeKeys, ChargeMalformed, ChargeReceipt, Charged,
+    Field, Offer, receipt,
 };
 
 /// One way of asking for money. Adding one means one file and one line in [`SCHEMES`].
@@ -28,8 +28,14 @@ pub trait Scheme: fmt::Debug + Send + Sync {
     fn rank(&self) -> u8;
     /// Client: reads one challenge in this scheme.
     fn challenge(&self, raw: &RawChallenge) -> Result<Challenge, Refused>;
-    /// Client: the `Authorization` value that proves the payment.
+    /// Client: the value that proves the payment, for the header that [`Scheme::manner`] names.
     fn authorization(&self, token: &Token, preimage: &Preimage) -> HeaderValue;
+    /// Client: puts a token that was kept and its invoice together again.
+    fn restore(&self, token: Token, invoice: Invoice) -> Result<Challenge, Refused>;
+    /// Client: how the proof of this token's payment is to be used.
+    fn manner(&self, _token: &Token) -> Manner {
+        Manner::default()
+    }
     /// Server: the `WWW-Authenticate` value that asks for it, when this scheme is among what is asked.
     fn ask(&self, asked: &Asked<'_>) -> Option<HeaderValue>;
 }
@@ -41,6 +47,19 @@ pub static SCHEMES: &[&dyn Scheme] = &[&l402::LSAT, &l402::L402, &payment::PAYME
 /// The scheme of that name.
 pub fn find(name: &str) -> Option<&'static dyn Scheme> {
     SCHEMES.iter().find(|scheme| scheme.name().eq_ignore_ascii_case(name)).copied()
+}
+
+/// How a proof is to be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// The header that it goes into.
+    pub field: Field,
+    /// Whether it is good for one request, the one that it was asked for, and for no second one.
+    pub single_use: bool,
+    /// When the server stops taking it, if it says so.
+    pub expires: Option<SystemTime>,
+    /// The body that it is for, as `Content-Digest` writes it (RFC 9530), if it says so.
+    pub digest: Option<String>,
 }
 
 /// What one server asks, in one scheme.
@@ -152,7 +171,12 @@ impl Challenge {
         Ok(Self { scheme, token, invoice, bound, expires: None })
     }
 
-    /// The `Authorization` value that proves its payment.
+    /// How the proof of its payment is to be used.
+    pub fn manner(&self) -> Manner {
+        self.scheme.manner(&self.token)
+    }
+
+    /// The value that proves its payment, for the header that [`Challenge::manner`] names.
     pub fn authorization(&self, preimage: &Preimage) -> HeaderValue {
         self.scheme.authorization(&self.token, preimage)
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use l402::{Challenge, Invoice, Keyring, MasterKey, Msat, Preimage, scheme};
+use l402::{Challenge, Invoice, Keyring, MasterKey, Msat, Paid, Preimage, scheme};
 
 use super::*;
 
@@ -19,26 +19,26 @@ fn challenge(caveats: &[&str]) -> Challenge {
     Challenge::new(scheme, l402::Token::from_macaroon(&token), invoice).unwrap()
 }
 
-fn token(method: &str, path: &str, caveats: &[&str], paid_at: u64) -> Token {
-    let purchase = Purchase {
+fn begun(method: &str, path: &str, caveats: &[&str]) -> Purchase {
+    Purchase {
         origin: "https://example.com".parse().unwrap(),
         method: method.parse().unwrap(),
         path: path.to_owned(),
+        target: None,
         challenge: challenge(caveats),
         node: None,
         begun_at: at(1),
-    };
-    Token {
-        purchase,
-        preimage: Preimage::new([0x42; 32]),
-        fee: Msat::ZERO,
-        paid_at: at(paid_at),
-        standing: Standing::Honoured,
     }
 }
 
+fn token(method: &str, path: &str, caveats: &[&str], paid_at: u64) -> Token {
+    let paid = Paid { preimage: Preimage::new([0x42; 32]), fee: Msat::ZERO };
+    let token = Token::bought(begun(method, path, caveats), paid, at(paid_at));
+    Token { standing: Standing::Honoured, ..token }
+}
+
 fn wanted<'a>(method: &'a Method, path: &'a str) -> Wanted<'a> {
-    Wanted { method, path, offered: None, now: at(1000) }
+    Wanted { method, path, target: Target::of(&[]), offered: None, now: at(1000) }
 }
 
 fn fit(token: &Token, path: &str) -> Option<Fit> {
@@ -112,14 +112,14 @@ fn the_most_specific_token_is_picked_and_a_guess_only_where_allowed() {
     let none = |_: &Token| false;
     let pick = |path, guess| {
         let picked = wanted(&Method::GET, path).pick(&tokens, none, guess);
-        picked.map(|token| &*token.purchase.path)
+        picked.map(|token| &*token.path)
     };
     assert_eq!(pick("/a/b/c", false), Some("/a/b/c"));
     assert_eq!(pick("/a/b/d", true), Some("/a/b/c"));
     assert_eq!(pick("/a/y", true), Some("/a/x"));
     assert_eq!(pick("/q", true), Some("/z"));
     assert_eq!(pick("/a/b/d", false), None);
-    let spared = |token: &Token| token.purchase.path == "/a/b/c";
+    let spared = |token: &Token| token.path == "/a/b/c";
     let picked = wanted(&Method::GET, "/a/b/c").pick(&tokens, spared, false);
     assert!(picked.is_none(), "{picked:?}");
 }
@@ -135,24 +135,24 @@ fn of_tokens_for_one_service_the_newest_stands_for_all() {
     let offered = challenge(&weather).token;
     let wanted = Wanted { offered: Some(&offered), ..wanted(&Method::GET, "/a/c") };
     let picked = wanted.pick(&tokens, |_| false, true).unwrap();
-    assert_eq!(picked.purchase.path, "/z");
+    assert_eq!(picked.path, "/z");
     // Nor as a guess, though its path has more in common.
     let guess = Wanted { offered: None, ..wanted };
-    assert_eq!(guess.pick(&tokens[..2], |_| false, true).unwrap().purchase.path, "/z");
+    assert_eq!(guess.pick(&tokens[..2], |_| false, true).unwrap().path, "/z");
     // The older one is not sent after it, but for what it was bought for.
-    assert!(wanted.pick(&tokens, |token| token.purchase.path == "/z", false).is_none());
+    assert!(wanted.pick(&tokens, |token| token.path == "/z", false).is_none());
     let exact = Wanted { path: "/a/b", ..wanted };
-    assert_eq!(exact.pick(&tokens, |_| false, false).unwrap().purchase.path, "/a/b");
+    assert_eq!(exact.pick(&tokens, |_| false, false).unwrap().path, "/a/b");
 }
 
 #[test]
 fn a_payment_that_was_begun_counts_for_its_path_whatever_its_token_says() {
     // A server that hangs on to a payment cannot get a second one by naming another service.
-    let begun = token("POST", "/a", &["services=other:0", "method=POST"], 1).purchase;
+    let begun = begun("POST", "/a", &["services=other:0", "method=POST"]);
     let offered = challenge(&["services=weather:0"]).token;
     let wanted = Wanted { offered: Some(&offered), ..wanted(&Method::GET, "/a") };
     assert!(wanted.is_bought_by(&begun));
     assert!(!Wanted { path: "/b", ..wanted }.is_bought_by(&begun));
-    let service = token("GET", "/a", &["services=weather:0"], 1).purchase;
+    let service = self::begun("GET", "/a", &["services=weather:0"]);
     assert!(Wanted { path: "/b", ..wanted }.is_bought_by(&service));
 }

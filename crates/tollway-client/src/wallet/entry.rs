@@ -1,8 +1,10 @@
 //! A wallet's records taken together: what lists, exports and imports go by.
 
-use l402::PaymentHash;
+use http::Method;
+use l402::{Msat, PaymentHash};
 
 use super::{Purchase, Token};
+use crate::origin::Origin;
 
 /// One payment in a wallet, as far as it got.
 #[derive(Clone, Debug)]
@@ -25,11 +27,43 @@ pub struct Adopted {
 }
 
 impl Entry {
-    /// What was, or is, being bought.
-    pub const fn purchase(&self) -> &Purchase {
+    /// From whom.
+    pub const fn origin(&self) -> &Origin {
         match self {
-            Self::Begun(purchase) => purchase,
-            Self::Finished(token) => &token.purchase,
+            Self::Begun(purchase) => &purchase.origin,
+            Self::Finished(token) => &token.origin,
+        }
+    }
+
+    /// The method of the request that it is for.
+    pub const fn method(&self) -> &Method {
+        match self {
+            Self::Begun(purchase) => &purchase.method,
+            Self::Finished(token) => &token.method,
+        }
+    }
+
+    /// Its path, without the query.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Begun(purchase) => &purchase.path,
+            Self::Finished(token) => &token.path,
+        }
+    }
+
+    /// What the invoice asks for, in millisatoshi.
+    pub fn amount(&self) -> Msat {
+        match self {
+            Self::Begun(purchase) => purchase.challenge.invoice.amount(),
+            Self::Finished(token) => token.amount,
+        }
+    }
+
+    /// What is begun, while its end is not written down.
+    pub const fn begun(&self) -> Option<&Purchase> {
+        match self {
+            Self::Begun(purchase) => Some(purchase),
+            Self::Finished(_) => None,
         }
     }
 
@@ -43,6 +77,9 @@ impl Entry {
 
     /// Which payment.
     pub fn hash(&self) -> PaymentHash {
-        self.purchase().hash()
+        match self {
+            Self::Begun(purchase) => purchase.hash(),
+            Self::Finished(token) => token.hash,
+        }
     }
 }

@@ -67,12 +67,11 @@ impl Wallet for MemoryWallet {
     async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
         let mut others = 0;
         let kept = |token: &&Token| {
-            let Token { purchase, standing, .. } = token;
-            if purchase.origin != *origin || *standing == Standing::Quarantined {
+            if token.origin != *origin || token.standing == Standing::Quarantined {
                 return false;
             }
-            others += usize::from(purchase.path != path);
-            purchase.path == path || others <= MOST_OTHERS
+            others += usize::from(token.path != path);
+            token.path == path || others <= MOST_OTHERS
         };
         Ok(self.books().finished.iter().rev().filter(kept).cloned().collect())
     }
@@ -90,7 +89,7 @@ impl Wallet for MemoryWallet {
     ) -> Result<(), WalletError> {
         claim.covers(purchase)?;
         let (mut books, hash) = (self.books(), purchase.hash());
-        if books.finished.iter().any(|token| token.hash() == hash) {
+        if books.finished.iter().any(|token| token.hash == hash) {
             return Err(WalletError::AlreadyPaid(hash));
         }
         let begun = books.begun.iter().find(|begun| begun.hash() == hash);
@@ -110,19 +109,13 @@ impl Wallet for MemoryWallet {
         at: SystemTime,
     ) -> Result<Receipt, WalletError> {
         let mut books = self.books();
-        if let Some(token) = books.finished.iter().find(|token| token.hash() == hash) {
+        if let Some(token) = books.finished.iter().find(|token| token.hash == hash) {
             return Ok(token.receipt());
         }
         let begun = books.begun.iter().position(|begun| begun.hash() == hash);
         let begun = begun.ok_or(WalletError::NotBegun(hash))?;
         claim.covers(&books.begun[begun])?;
-        let token = Token {
-            purchase: books.begun.remove(begun),
-            preimage: paid.preimage.clone(),
-            fee: paid.fee,
-            paid_at: at,
-            standing: Standing::Fresh,
-        };
+        let token = Token::bought(books.begun.remove(begun), paid.clone(), at);
         let receipt = token.receipt();
         books.spend(&token);
         books.finished.push(token);
@@ -147,7 +140,7 @@ impl Wallet for MemoryWallet {
 
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {
         let mut books = self.books();
-        let token = books.finished.iter_mut().find(|token| token.hash() == hash);
+        let token = books.finished.iter_mut().find(|token| token.hash == hash);
         token.ok_or(WalletError::NotBegun(hash))?.standing = standing;
         Ok(())
     }
@@ -182,7 +175,7 @@ impl Wallet for MemoryWallet {
                     adopted.added += 1;
                 }
                 (Some(Entry::Begun(_)), Entry::Finished(token)) => {
-                    books.begun.retain(|begun| begun.hash() != token.hash());
+                    books.begun.retain(|begun| begun.hash() != token.hash);
                     books.spend(&token);
                     books.finished.push(token);
                     adopted.proven += 1;
@@ -196,7 +189,7 @@ impl Wallet for MemoryWallet {
 
 impl Books {
     fn entry(&self, hash: PaymentHash) -> Option<Entry> {
-        let finished = self.finished.iter().find(|token| token.hash() == hash);
+        let finished = self.finished.iter().find(|token| token.hash == hash);
         let begun = || self.begun.iter().find(|begun| begun.hash() == hash);
         finished.cloned().map(Entry::Finished).or_else(|| begun().cloned().map(Entry::Begun))
     }
@@ -216,10 +209,9 @@ impl Books {
     }
 
     fn spend(&mut self, token: &Token) {
-        let amount = token.purchase.challenge.invoice.amount();
         let at = self.later(token.paid_at);
-        if let Some(spending) = self.spending.get_mut(&token.hash()) {
-            let spent = amount.checked_add(token.fee).unwrap_or(Msat::SUPPLY);
+        if let Some(spending) = self.spending.get_mut(&token.hash) {
+            let spent = token.amount.checked_add(token.fee).unwrap_or(Msat::SUPPLY);
             (spending.at, spending.held, spending.spent) = (at, Msat::ZERO, spent);
         }
     }

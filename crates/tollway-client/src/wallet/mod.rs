@@ -7,15 +7,17 @@ mod error;
 mod ledger;
 mod memory;
 mod sqlite;
+pub mod transfer;
 
 use std::fmt;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method};
-use l402::{Challenge, Msat, Paid, PaymentHash, Preimage};
+use http::{HeaderName, HeaderValue, Method};
+use l402::{Challenge, Invoice, Manner, Msat, Paid, PaymentHash, Preimage, Scheme};
 
 use crate::origin::Origin;
+use crate::target::Target;
 
 pub use claim::Claim;
 pub use entry::{Adopted, Entry};
@@ -112,6 +114,8 @@ pub struct Purchase {
     pub method: Method,
     /// Its path, without the query.
     pub path: String,
+    /// Which request it is, where the token is to be good for that one only.
+    pub target: Option<Target>,
     /// Token and invoice.
     pub challenge: Challenge,
     /// Which node is to pay, where that was said: see [`PayerSource::name`](crate::PayerSource::name).
@@ -123,8 +127,28 @@ pub struct Purchase {
 /// A token that was paid for, with its proof.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// What was bought.
-    pub purchase: Purchase,
+    /// Who issued it.
+    pub origin: Origin,
+    /// The method of the request that it was bought for.
+    pub method: Method,
+    /// Its path, without the query.
+    pub path: String,
+    /// Which request it was, where the token is good for that one only.
+    pub target: Option<Target>,
+    /// The scheme in which it was asked for.
+    pub scheme: &'static dyn Scheme,
+    /// To be sent back with the proof, letter for letter.
+    pub token: l402::Token,
+    /// Which payment it was bought by.
+    pub hash: PaymentHash,
+    /// What the invoice asked for, in millisatoshi.
+    pub amount: Msat,
+    /// The invoice; a token that another program has bought may come without.
+    pub invoice: Option<Invoice>,
+    /// Which node paid, where that was said.
+    pub node: Option<String>,
+    /// When the purchase was written down.
+    pub begun_at: SystemTime,
     /// The proof.
     pub preimage: Preimage,
     /// What routing cost, in millisatoshi.
@@ -199,28 +223,51 @@ impl Purchase {
 }
 
 impl Token {
-    /// Which payment it was bought by.
-    pub fn hash(&self) -> PaymentHash {
-        self.purchase.hash()
+    /// What a purchase has brought.
+    pub fn bought(purchase: Purchase, paid: Paid, at: SystemTime) -> Self {
+        let Purchase { origin, method, path, target, challenge, node, begun_at } = purchase;
+        let Challenge { scheme, token, invoice, .. } = challenge;
+        Self {
+            origin,
+            method,
+            path,
+            target,
+            scheme,
+            token,
+            hash: invoice.payment_hash(),
+            amount: invoice.amount(),
+            invoice: Some(invoice),
+            node,
+            begun_at,
+            preimage: paid.preimage,
+            fee: paid.fee,
+            paid_at: at,
+            standing: Standing::Fresh,
+        }
     }
 
-    /// The `Authorization` value that opens what was paid for.
-    pub fn authorization(&self) -> HeaderValue {
-        self.purchase.challenge.authorization(&self.preimage)
+    /// What opens what was paid for: the header's name and its value.
+    pub fn credential(&self) -> (&'static HeaderName, HeaderValue) {
+        let value = self.scheme.authorization(&self.token, &self.preimage);
+        (self.manner().field.name(), value)
+    }
+
+    /// How it is to be used.
+    pub fn manner(&self) -> Manner {
+        self.scheme.manner(&self.token)
     }
 
     /// What may be shown of it.
     pub fn receipt(&self) -> Receipt {
-        let Purchase { origin, method, path, challenge, .. } = &self.purchase;
         Receipt {
-            hash: self.hash(),
-            origin: origin.clone(),
-            method: method.clone(),
-            path: path.clone(),
-            amount: challenge.invoice.amount(),
+            hash: self.hash,
+            origin: self.origin.clone(),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            amount: self.amount,
             fee: self.fee,
-            description: challenge.invoice.description(),
-            scheme: challenge.scheme.name(),
+            description: self.invoice.as_ref().and_then(Invoice::description),
+            scheme: self.scheme.name(),
             paid_at: self.paid_at,
             standing: self.standing,
         }

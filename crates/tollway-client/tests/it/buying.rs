@@ -157,7 +157,7 @@ async fn nothing_that_prints_shows_the_proof() {
     let response = client.fetch_observed(&request, &watch).await.unwrap();
 
     let token = wallet.find(request.origin(), request.path()).await.unwrap().remove(0);
-    let (preimage, text) = (token.preimage.expose_hex(), token.purchase.challenge.token.as_str());
+    let (preimage, text) = (token.preimage.expose_hex(), token.token.as_str());
     let mut printed = seen.into_inner().unwrap();
     printed.push_str(&format!("{response:?} {client:?} {wallet:?} {token:?} {request:?}"));
     let bytes = format!("{:?}", token.preimage.expose());

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod buying;
+mod charges;
+mod charging;
 mod child;
 mod crash;
 mod disk;
@@ -13,7 +15,9 @@ mod quoting;
 mod redirects;
 mod refusing;
 mod reuse;
+mod rules;
 mod seller;
 mod together;
+mod transfer;
 mod wallet;
 mod wires;

@@ -1,20 +1,20 @@
 //! A small server that sells, on a port of its own: honestly, or as badly as a test asks for. The
 //! protocol's own crate mints and verifies.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use l402::caveat::{Facts, Unknown};
+use l402::scheme::Field;
 use l402::{
     Challenge, Credential, Invoice, Invoicer, Keyring, MasterKey, Msat, PaymentHash, Token, scheme,
 };
@@ -25,77 +25,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tollway_client::{Purchase, Reserve};
 
+use crate::charging::Charges;
+pub(crate) use crate::rules::{Door, Offer, Rules};
+
 /// A payment that no limit is asked about.
 pub(crate) const NO_LIMITS: Reserve<'static> = Reserve { asked: Msat::ZERO, limits: &[] };
-
-/// What a seller does with a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Rules {
-    pub(crate) price: Msat,
-    pub(crate) expiry: Duration,
-    pub(crate) caveats: Vec<String>,
-    pub(crate) door: Door,
-    pub(crate) offer: Offer,
-    /// Paths that cost nothing.
-    pub(crate) free: Vec<String>,
-    /// Paths behind the door that lead elsewhere.
-    pub(crate) redirects: HashMap<String, (u16, String)>,
-    /// The status of what is behind the door.
-    pub(crate) behind: StatusCode,
-    /// Headers of the answer from there.
-    pub(crate) behind_headers: Vec<(HeaderName, String)>,
-    /// Whether the connection breaks instead, once the door is open.
-    pub(crate) breaks: bool,
-}
-
-/// What a token opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// Whatever its caveats allow.
-    ByCaveats,
-    /// The method and path that it was sold for.
-    PerRoute,
-    /// One request.
-    Once,
-    /// Nothing, and the answer is this.
-    Never(StatusCode),
-}
-
-/// How payment is asked.
-#[derive(Clone, Debug)]
-pub(crate) enum Offer {
-    /// As it should be, in the scheme of that name or in all.
-    Honest(Option<&'static str>),
-    /// With somebody else's invoice.
-    Invoice(Box<Invoice>),
-    /// In these lines.
-    Lines(Vec<String>),
-    /// The same offer each time.
-    Repeated,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            price: Msat::from_sat(10).unwrap(),
-            expiry: Duration::from_secs(3600),
-            caveats: vec!["services=weather:0".to_owned()],
-            door: Door::ByCaveats,
-            offer: Offer::Honest(None),
-            free: vec!["/free".to_owned()],
-            redirects: HashMap::new(),
-            behind: StatusCode::OK,
-            behind_headers: Vec::new(),
-            breaks: false,
-        }
-    }
-}
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) method: Method,
     pub(crate) path: String,
+    /// Path and query.
+    pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -120,6 +62,7 @@ struct Shared {
     rules: Mutex<Rules>,
     heard: Mutex<Vec<Heard>>,
     sold: Mutex<Vec<Sold>>,
+    charges: Charges,
 }
 
 /// One token that was offered.
@@ -162,6 +105,7 @@ impl Seller {
             rules: Mutex::new(rules),
             heard: Mutex::default(),
             sold: Mutex::default(),
+            charges: Charges::default(),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared), tls));
         Self { address, shared, task }
@@ -177,6 +121,18 @@ impl Seller {
 
     pub(crate) fn rules(&self) -> MutexGuard<'_, Rules> {
         self.shared.rules.lock().unwrap()
+    }
+
+    /// It has sold that token, earlier.
+    pub(crate) fn knows(&self, hash: PaymentHash) {
+        let (method, path, offer) = (Method::GET, "/".to_owned(), Vec::new());
+        let sold = Sold { hash, method, path, used: false, offer };
+        self.shared.sold.lock().unwrap().push(sold);
+    }
+
+    /// A bill for one request of that method and path, made earlier.
+    pub(crate) fn charge(&self, route: &str, invoice: &Invoice, until: SystemTime) -> HeaderValue {
+        self.shared.charges.charge(route, Field::Authorization, invoice, until).challenge()
     }
 
     pub(crate) fn heard(&self) -> Vec<Heard> {
@@ -218,11 +174,28 @@ impl Shared {
         let heard = Heard {
             method: head.method,
             path: head.uri.path().to_owned(),
+            target: head.uri.path_and_query().unwrap().to_string(),
             headers: head.headers,
             body: body.collect().await.map(|body| body.to_bytes()).unwrap_or_default(),
         };
         self.heard.lock().unwrap().push(heard.clone());
         let rules = self.rules.lock().unwrap().clone();
+        if let Some(field) = rules.offer.field() {
+            if rules.breaks && !rules.takes_before_it_breaks {
+                let paid = heard.headers.contains_key(field.name());
+                return if paid {
+                    self.behind(&heard, &rules)
+                } else {
+                    Ok(self.ask(&heard, &rules).await)
+                };
+            }
+            if let Some(charged) = self.charges.take(&heard, field) {
+                let mut answer = self.behind(&heard, &rules)?;
+                let receipt = charged.receipt(SystemTime::now());
+                answer.headers_mut().insert("payment-receipt", receipt);
+                return Ok(answer);
+            }
+        }
         let opened = match Credential::read(&heard.headers) {
             Ok(Some(credential)) => self.opens(&credential, &heard, &rules),
             _ => rules.free.contains(&heard.path),
@@ -300,19 +273,33 @@ impl Shared {
             return sold.offer.clone();
         }
         let invoice = self.node.invoice(rules.price, "weather", rules.expiry).await.unwrap();
+        if let Offer::Charge(field) = rules.offer {
+            let lines = self.charges.ask(heard, field, &invoice).into_iter();
+            // It is not under the seller's MAC, as these tests have no use for that.
+            let said = |line: HeaderValue| match &rules.digest {
+                None => line,
+                Some(digest) => {
+                    format!(r#"{}, digest="{digest}""#, line.to_str().unwrap()).parse().unwrap()
+                }
+            };
+            return lines.map(said).collect();
+        }
         let hash = invoice.payment_hash();
         let mut nonce = [0; 28];
         nonce.copy_from_slice(&hash.0[..28]);
         let token = self.keyring.mint(hash, nonce, &rules.caveats);
+        let mut single = Vec::new();
+        if let Offer::Both(price) = rules.offer {
+            let invoice = self.node.invoice(price, "weather", rules.expiry).await.unwrap();
+            single = self.charges.ask(heard, Field::Authorization, &invoice);
+        }
         let offer = match &rules.offer {
             Offer::Invoice(other) => scheme::ask(&token, other).collect(),
             Offer::Honest(Some(name)) => {
                 let asked = scheme::Asked { token: Some((&token, &invoice)), charge: None };
                 scheme::find(name).unwrap().ask(&asked).into_iter().collect()
             }
-            Offer::Honest(None) | Offer::Lines(_) | Offer::Repeated => {
-                scheme::ask(&token, &invoice).collect::<Vec<_>>()
-            }
+            _ => scheme::ask(&token, &invoice).chain(single).collect::<Vec<_>>(),
         };
         self.sold.lock().unwrap().push(Sold {
             hash,
@@ -345,6 +332,7 @@ pub(crate) fn begun(request: &tollway_client::Request, challenge: Challenge) -> 
         origin: request.origin().clone(),
         method: Method::GET,
         path: request.path().to_owned(),
+        target: challenge.manner().single_use.then(|| request.target()),
         challenge,
         node: None,
         begun_at: SystemTime::now(),

@@ -90,7 +90,8 @@ async fn purchase(fixture: &Fixture) -> (Purchase, Paid) {
     let begun_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
     let path = "/a/b".to_owned();
     let (origin, node) = (origin(), Some("lnd://here".to_owned()));
-    let purchase = Purchase { origin, method: Method::POST, path, challenge, node, begun_at };
+    let purchase =
+        Purchase { origin, method: Method::POST, path, target: None, challenge, node, begun_at };
     (purchase, paid)
 }
 
@@ -136,7 +137,7 @@ async fn what_is_finished_is_found_and_never_forgotten(fixture: Fixture) {
     fixture.wallet.forget(&claim, purchase.hash()).await.unwrap();
     let tokens = fixture.again.find(&origin(), "/a/b").await.unwrap();
     let [token] = &tokens[..] else { panic!("{tokens:?}") };
-    assert_eq!(token.authorization(), purchase.challenge.authorization(&paid.preimage));
+    assert_eq!(token.credential().1, purchase.challenge.authorization(&paid.preimage));
     assert_eq!(token.receipt(), receipt);
     assert!(fixture.again.find(&other(), "/a/b").await.unwrap().is_empty());
     assert_eq!(fixture.again.receipts().await.unwrap(), [receipt]);
@@ -263,7 +264,7 @@ async fn what_was_bought_for_a_path_is_found_however_much_was_bought_since(fixtu
         buy(&format!("/other/{n}"), n).await;
     }
     let found = fixture.again.find(&origin(), "/a/b").await.unwrap();
-    let paths: Vec<_> = found.into_iter().map(|token| token.purchase.path).collect();
+    let paths: Vec<_> = found.into_iter().map(|token| token.path).collect();
     let newest = (3..most + 3).rev().map(|n| format!("/other/{n}"));
     assert_eq!(paths, newest.chain(["/a/b".to_owned()]).collect::<Vec<_>>());
 }

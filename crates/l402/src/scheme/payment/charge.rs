@@ -22,7 +22,7 @@ use crate::secret::Secret;
 
 /// The longest credential we read, in characters. Servers must take 4 KiB.
 const LONGEST: usize = 64 * 1024;
-static PAYMENT_AUTHORIZATION: HeaderName = HeaderName::from_static("payment-authorization");
+static CREDENTIAL: HeaderName = HeaderName::from_static("payment-authorization");
 
 /// The keys that challenges are bound with: one to make them, and older ones whose challenges are
 /// still good.
@@ -194,14 +194,14 @@ impl Field {
                 static NAME: HeaderName = AUTHORIZATION;
                 &NAME
             }
-            Self::PaymentAuthorization => &PAYMENT_AUTHORIZATION,
+            Self::PaymentAuthorization => &CREDENTIAL,
         }
     }
 
     fn parameter(self) -> Option<&'static str> {
         match self {
             Self::Authorization => None,
-            Self::PaymentAuthorization => Some("Payment-Authorization"),
+            Self::PaymentAuthorization => Some(super::PAYMENT_AUTHORIZATION),
         }
     }
 }
@@ -344,21 +344,8 @@ impl Charged {
 
     /// The `Payment-Receipt` of a request that succeeded with it.
     pub fn receipt(&self, now: SystemTime) -> HeaderValue {
-        receipt(&self.id, self.hash, now)
+        super::receipt(&self.id, self.hash, now)
     }
-}
-
-/// What `Payment-Receipt` says (section "Receipt"): never the preimage.
-pub fn receipt(challenge: &str, hash: PaymentHash, now: SystemTime) -> HeaderValue {
-    let receipt = json!({
-        "method": METHOD,
-        "challengeId": challenge,
-        "reference": hash.to_string(),
-        "status": "success",
-        "timestamp": time_text(now),
-    });
-    let text = URL_SAFE_NO_PAD.encode(canonical(&receipt));
-    HeaderValue::try_from(text).expect("base64 is printable ASCII")
 }
 
 /// What follows `Payment `, in any case.

@@ -3,6 +3,7 @@
 //! read; what only a seller does is in `charge.rs`.
 
 mod charge;
+mod receipt;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Asked, Challenge, Refused, Scheme};
+use super::{Asked, Challenge, Manner, Refused, Scheme};
 use crate::auth_params::RawChallenge;
 use crate::hash::Preimage;
 use crate::invoice::{Invoice, Network};
@@ -23,13 +24,15 @@ use crate::token::Token;
 
 pub use charge::{
     Charge, ChargeCredential, ChargeDenied, ChargeKeys, ChargeMalformed, Charged, Field, Offer,
-    receipt,
 };
+pub use receipt::{ChargeReceipt, receipt};
 
 /// The longest `request` we read, in characters.
 const LONGEST_REQUEST: usize = 16 * 1024;
 const METHOD: &str = "lightning";
 const INTENT: &str = "charge";
+/// The one value that a challenge's `header` may have.
+const PAYMENT_AUTHORIZATION: &str = "Payment-Authorization";
 
 /// The scheme.
 #[derive(Debug)]
@@ -122,20 +125,38 @@ impl Scheme for PaymentScheme {
         if echo.method != METHOD || echo.intent != INTENT {
             return Err(Refused::NotOurs("method"));
         }
-        // Where to put the credential is a matter of the request, and ours has one place for it.
-        if echo.header.is_some() {
+        if !matches!(echo.header.as_deref(), None | Some(PAYMENT_AUTHORIZATION)) {
             return Err(Refused::NotOurs("header"));
         }
         let invoice = invoice(&echo.request)?;
-        let expires = match &echo.expires {
-            Some(text) => Some(time(text).ok_or(Refused::NotOurs("expires"))?),
-            None => None,
-        };
         let json = serde_json::to_vec(&echo).expect("text can be written as JSON");
         let token = Token::new(&URL_SAFE_NO_PAD.encode(json))?;
-        // The invoice is part of what is sent back.
-        let scheme = super::find(self.name()).expect("a scheme is in its own table");
-        Ok(Challenge { scheme, token, invoice, bound: true, expires })
+        self.offer(&echo, token, invoice)
+    }
+
+    fn restore(&self, token: Token, kept: Invoice) -> Result<Challenge, Refused> {
+        let echo = Echo::of(&token).ok_or(Refused::NotOurs("token"))?;
+        let invoice = invoice(&echo.request)?;
+        if invoice != kept {
+            let (token, invoice) = (invoice.payment_hash(), kept.payment_hash());
+            return Err(Refused::Swapped { token, invoice });
+        }
+        self.offer(&echo, token, invoice)
+    }
+
+    fn manner(&self, token: &Token) -> Manner {
+        let echo = Echo::of(token);
+        let said = |part: fn(&Echo) -> &Option<String>| echo.as_ref().and_then(|e| part(e).clone());
+        let field = match said(|echo| &echo.header) {
+            Some(_) => Field::PaymentAuthorization,
+            None => Field::Authorization,
+        };
+        Manner {
+            field,
+            single_use: true,
+            expires: said(|echo| &echo.expires).as_deref().and_then(time),
+            digest: said(|echo| &echo.digest),
+        }
     }
 
     fn authorization(&self, token: &Token, preimage: &Preimage) -> HeaderValue {
@@ -154,6 +175,26 @@ impl Scheme for PaymentScheme {
 
     fn ask(&self, asked: &Asked<'_>) -> Option<HeaderValue> {
         asked.charge.map(Charge::challenge)
+    }
+}
+
+impl PaymentScheme {
+    fn offer(&self, echo: &Echo, token: Token, invoice: Invoice) -> Result<Challenge, Refused> {
+        let expires = match &echo.expires {
+            Some(text) => Some(time(text).ok_or(Refused::NotOurs("expires"))?),
+            None => None,
+        };
+        let scheme = super::find(self.name()).expect("a scheme is in its own table");
+        // The invoice is part of what is sent back.
+        Ok(Challenge { scheme, token, invoice, bound: true, expires })
+    }
+}
+
+impl Echo {
+    /// What a token of this scheme holds.
+    fn of(token: &Token) -> Option<Self> {
+        let json = URL_SAFE_NO_PAD.decode(token.as_str()).ok()?;
+        serde_json::from_slice(&json).ok()
     }
 }
 

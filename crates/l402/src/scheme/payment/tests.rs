@@ -150,10 +150,32 @@ fn the_other_header_is_another_offer() {
     assert!(credential.verify(&keys(), &offer, start()).is_ok());
     let denied = credential.verify(&keys(), &super::tests::offer(), start()).unwrap_err();
     assert_eq!(denied, ChargeDenied::OtherRequest);
-    // A client with one place for credentials does not take it.
+    let read = |text: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, text.parse().unwrap());
+        Offers::read(&headers)
+    };
+    let text = text.to_str().unwrap();
+    assert_eq!(read(text).challenges[0].manner().field, Field::PaymentAuthorization);
+    // Any other header is none that a credential may be put into.
+    for bad in ["Cookie", "payment-authorization", ""] {
+        let refused = read(&text.replace("Payment-Authorization", bad)).refused;
+        assert_eq!(refused, [("Payment", Refused::NotOurs("header"))], "{bad}");
+    }
+}
+
+#[test]
+fn a_token_that_was_kept_is_what_it_was() {
     let mut headers = HeaderMap::new();
-    headers.insert(WWW_AUTHENTICATE, text);
-    assert_eq!(Offers::read(&headers).refused, [("Payment", Refused::NotOurs("header"))]);
+    headers.insert(WWW_AUTHENTICATE, charge(&offer()).challenge());
+    let offered = Offers::read(&headers).challenges.remove(0);
+    let kept = offered.scheme.restore(offered.token.clone(), offered.invoice.clone()).unwrap();
+    assert_eq!((kept.bound, kept.expires), (true, offered.expires));
+    assert!(kept.expires.is_some() && kept.manner().expires == kept.expires);
+    assert!(kept.manner().single_use);
+    let other = Token::new("bm90IGEgY2hhbGxlbmdl").unwrap();
+    let refused = offered.scheme.restore(other, offered.invoice).unwrap_err();
+    assert_eq!(refused, Refused::NotOurs("token"));
 }
 
 #[test]

@@ -44,12 +44,11 @@ pub(super) fn hold(rows: &Connection, purchase: &Purchase, asked: Msat) -> Resul
 
 /// Puts what a payment cost in the place of what was set aside for it.
 pub(super) fn spend(rows: &Connection, token: &Token) -> Result<(), Failed> {
-    let amount = token.purchase.challenge.invoice.amount();
-    let cost = amount.checked_add(token.fee).unwrap_or(Msat::SUPPLY);
+    let cost = token.amount.checked_add(token.fee).unwrap_or(Msat::SUPPLY);
     rows.execute(
         "UPDATE spending SET held_msat = 0, spent_msat = ?2, \
          at_ms = max(?3, (SELECT coalesce(max(at_ms), 0) FROM spending)) WHERE hash = ?1",
-        params![token.hash().to_string(), to_sql(cost), to_ms(token.paid_at)],
+        params![token.hash.to_string(), to_sql(cost), to_ms(token.paid_at)],
     )?;
     Ok(())
 }

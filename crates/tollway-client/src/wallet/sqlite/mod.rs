@@ -190,8 +190,7 @@ impl Wallet for SqliteWallet {
                 None => return Err(WalletError::NotBegun(hash).into()),
             };
             same_origin(claimed, &purchase)?;
-            let Paid { preimage, fee } = paid;
-            let token = Token { purchase, preimage, fee, paid_at: at, standing: Standing::Fresh };
+            let token = Token::bought(purchase, paid, at);
             rows::prove(rows, &token)?;
             ledger::spend(rows, &token)?;
             Ok(token.receipt())

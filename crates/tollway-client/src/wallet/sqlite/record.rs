@@ -4,18 +4,21 @@
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use l402::{Challenge, Invoice, Msat, Preimage, scheme};
+use l402::{Invoice, Msat, PaymentHash, Preimage, Scheme, scheme};
 use rusqlite::Row;
 
+use crate::origin::Origin;
+use crate::target::Target;
 use crate::wallet::{Entry, Purchase, Standing, Token, WalletError};
 
 /// The columns, in the order in which [`purchase`] and [`token`] read them.
-pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, invoice, node, begun_ms, \
-                                  preimage, fee_msat, paid_ms, standing";
+pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, invoice, \
+                                  amount_msat, node, begun_ms, target, preimage, fee_msat, \
+                                  paid_ms, standing";
 
 /// Every version of the tables, each made from the one before. What stands here is in people's files:
 /// it is added to, and never changed.
-pub(super) const MIGRATIONS: &[&str] = &[PAYMENTS, SPENDING];
+pub(super) const MIGRATIONS: &[&str] = &[PAYMENTS, SPENDING, TARGETS];
 
 /// `standing` is `begun` until the proof is there; amounts are
 /// repeated from the invoice for whoever reads the file with other tools.
@@ -64,6 +67,9 @@ INSERT INTO spending (hash, origin, at_ms, held_msat, spent_msat)
     SELECT hash, origin, paid_ms, 0, amount_msat + fee_msat FROM payment WHERE standing <> 'begun';
 ";
 
+/// Which request a payment is for that is good for one request only.
+const TARGETS: &str = "ALTER TABLE payment ADD COLUMN target TEXT;";
+
 /// What `standing` says of a payment that has no proof yet.
 pub(super) const BEGUN: &str = "begun";
 
@@ -93,19 +99,17 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry, WalletError> {
 /// Reads the columns that are there from the beginning.
 pub(super) fn purchase(row: &Row<'_>) -> Result<Purchase, WalletError> {
     let fields = Fields(row);
-    let scheme = scheme::find(&fields.text("scheme")?).ok_or_else(|| fields.damaged("scheme"))?;
-    let token = l402::Token::new(&fields.text("token")?).map_err(|_| fields.damaged("token"))?;
-    let invoice =
-        Invoice::parse(&fields.text("invoice")?).map_err(|_| fields.damaged("invoice"))?;
-    let challenge =
-        Challenge::new(scheme, token, invoice).map_err(|_| fields.damaged("invoice"))?;
-    if challenge.invoice.payment_hash().to_string() != fields.text("hash")? {
+    let (scheme, token) = fields.token()?;
+    let invoice = fields.invoice()?.ok_or_else(|| fields.damaged("invoice"))?;
+    let challenge = scheme.restore(token, invoice).map_err(|_| fields.damaged("invoice"))?;
+    if challenge.invoice.payment_hash() != fields.hash()? {
         return Err(fields.damaged("hash"));
     }
     Ok(Purchase {
-        origin: fields.text("origin")?.parse().map_err(|_| fields.damaged("origin"))?,
-        method: fields.text("method")?.parse::<Method>().map_err(|_| fields.damaged("method"))?,
+        origin: fields.origin()?,
+        method: fields.method()?,
         path: fields.text("path")?,
+        target: fields.target()?,
         challenge,
         node: row.get("node").map_err(|_| fields.damaged("node"))?,
         begun_at: fields.time("begun_ms")?,
@@ -115,19 +119,37 @@ pub(super) fn purchase(row: &Row<'_>) -> Result<Purchase, WalletError> {
 /// Reads all of them.
 pub(super) fn token(row: &Row<'_>) -> Result<Token, WalletError> {
     let fields = Fields(row);
-    let purchase = purchase(row)?;
+    let (hash, (scheme, token), invoice) = (fields.hash()?, fields.token()?, fields.invoice()?);
+    if let Some(invoice) = &invoice {
+        let again = scheme.restore(token.clone(), invoice.clone());
+        let again = again.map_err(|_| fields.damaged("invoice"))?;
+        if again.invoice.payment_hash() != hash {
+            return Err(fields.damaged("hash"));
+        }
+    }
     let preimage: Preimage =
         fields.text("preimage")?.parse().map_err(|_| fields.damaged("preimage"))?;
-    if !preimage.opens(purchase.hash()) {
+    if !preimage.opens(hash) {
         return Err(fields.damaged("preimage"));
     }
-    let standing = fields.text("standing")?;
+    let standing = Standing::from_name(&fields.text("standing")?);
+    let amount = Msat::from_msat(fields.count("amount_msat")?);
     Ok(Token {
-        purchase,
+        origin: fields.origin()?,
+        method: fields.method()?,
+        path: fields.text("path")?,
+        target: fields.target()?,
+        scheme,
+        token,
+        hash,
+        amount: invoice.as_ref().map_or(amount, Invoice::amount),
+        invoice,
+        node: row.get("node").map_err(|_| fields.damaged("node"))?,
+        begun_at: fields.time("begun_ms")?,
         preimage,
         fee: Msat::from_msat(fields.count("fee_msat")?),
         paid_at: fields.time("paid_ms")?,
-        standing: Standing::from_name(&standing).ok_or_else(|| fields.damaged("standing"))?,
+        standing: standing.ok_or_else(|| fields.damaged("standing"))?,
     })
 }
 
@@ -137,6 +159,36 @@ struct Fields<'a>(&'a Row<'a>);
 impl Fields<'_> {
     fn text(&self, name: &'static str) -> Result<String, WalletError> {
         self.0.get(name).map_err(|_| self.damaged(name))
+    }
+
+    fn hash(&self) -> Result<PaymentHash, WalletError> {
+        self.text("hash")?.parse().map_err(|_| self.damaged("hash"))
+    }
+
+    fn origin(&self) -> Result<Origin, WalletError> {
+        self.text("origin")?.parse().map_err(|_| self.damaged("origin"))
+    }
+
+    fn method(&self) -> Result<Method, WalletError> {
+        self.text("method")?.parse().map_err(|_| self.damaged("method"))
+    }
+
+    fn token(&self) -> Result<(&'static dyn Scheme, l402::Token), WalletError> {
+        let scheme = scheme::find(&self.text("scheme")?).ok_or_else(|| self.damaged("scheme"))?;
+        let token = l402::Token::new(&self.text("token")?).map_err(|_| self.damaged("token"))?;
+        Ok((scheme, token))
+    }
+
+    /// There is none with a token that another program has bought.
+    fn invoice(&self) -> Result<Option<Invoice>, WalletError> {
+        let text = self.text("invoice")?;
+        let read = || Invoice::parse(&text).map_err(|_| self.damaged("invoice"));
+        if text.is_empty() { Ok(None) } else { read().map(Some) }
+    }
+
+    fn target(&self) -> Result<Option<Target>, WalletError> {
+        let text: Option<String> = self.0.get("target").map_err(|_| self.damaged("target"))?;
+        text.map(|text| text.parse().map_err(|_| self.damaged("target"))).transpose()
     }
 
     fn count(&self, name: &'static str) -> Result<u64, WalletError> {

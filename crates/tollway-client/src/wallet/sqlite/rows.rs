@@ -1,6 +1,6 @@
 //! Payments as rows: looked up, listed, inserted, proven.
 
-use l402::{PaymentHash, Secret};
+use l402::{Challenge, Invoice, PaymentHash, Secret};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Failed;
@@ -34,22 +34,31 @@ pub(super) fn list<T>(
 
 /// A row of its own for a payment that is not there yet.
 pub(super) fn insert(database: &Connection, entry: &Entry) -> Result<(), Failed> {
-    let hash = entry.hash();
-    let Purchase { origin, method, path, challenge, node, begun_at } = entry.purchase();
+    let (scheme, token, invoice, target, node, begun_at) = match entry {
+        Entry::Begun(Purchase { challenge, target, node, begun_at, .. }) => {
+            let Challenge { scheme, token, invoice, .. } = challenge;
+            (scheme, token, Some(invoice), target, node, begun_at)
+        }
+        Entry::Finished(Token { scheme, token, invoice, target, node, begun_at, .. }) => {
+            (scheme, token, invoice.as_ref(), target, node, begun_at)
+        }
+    };
     database.execute(
         "INSERT INTO payment (hash, origin, method, path, scheme, token, invoice, amount_msat, \
-         node, begun_ms, standing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         node, begun_ms, target, standing) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
-            hash.to_string(),
-            origin.as_str(),
-            method.as_str(),
-            path,
-            challenge.scheme.name(),
-            challenge.token.as_str(),
-            challenge.invoice.as_str(),
-            record::to_sql(challenge.invoice.amount()),
+            entry.hash().to_string(),
+            entry.origin().as_str(),
+            entry.method().as_str(),
+            entry.path(),
+            scheme.name(),
+            token.as_str(),
+            invoice.map_or("", Invoice::as_str),
+            record::to_sql(entry.amount()),
             node,
             record::to_ms(*begun_at),
+            target.map(|target| target.to_string()),
             BEGUN,
         ],
     )?;
@@ -63,7 +72,7 @@ pub(super) fn prove(database: &Connection, token: &Token) -> Result<(), Failed> 
         "UPDATE payment SET preimage = ?2, fee_msat = ?3, paid_ms = ?4, standing = ?5 \
          WHERE hash = ?1",
         params![
-            token.hash().to_string(),
+            token.hash.to_string(),
             preimage.expose(),
             record::to_sql(token.fee),
             record::to_ms(token.paid_at),
