@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::grpc_web::Encoding;
 use crate::keep::Keep;
 use crate::log::Entry;
 use crate::upstream::Busy;
@@ -31,6 +32,8 @@ pub struct Body {
     entry: Option<Entry>,
     /// Writes it down for whoever asks the same again.
     keep: Option<Box<Keep>>,
+    /// The form in which a page reads it, where that is not the upstream's.
+    web: Option<Encoding>,
     /// How long the upstream may be silent in the middle of it.
     idle: Option<Idle>,
     /// The server is busy with this as long as it flows.
@@ -64,11 +67,18 @@ struct Idle {
 impl Body {
     pub(crate) fn upstream(body: Incoming, idle: Option<Duration>, busy: Option<Busy>) -> Self {
         let idle = idle.map(|most| Idle { most, waiting: None });
-        Self { kind: Kind::Upstream(body), entry: None, keep: None, idle, _busy: busy }
+        Self { kind: Kind::Upstream(body), entry: None, keep: None, web: None, idle, _busy: busy }
     }
 
     pub(crate) fn own(bytes: Bytes) -> Self {
-        Self { kind: Kind::Own(Full::new(bytes)), entry: None, keep: None, idle: None, _busy: None }
+        let kind = Kind::Own(Full::new(bytes));
+        Self { kind, entry: None, keep: None, web: None, idle: None, _busy: None }
+    }
+
+    /// Writes it as gRPC-Web.
+    pub(crate) fn written(mut self, encoding: Encoding) -> Self {
+        self.web = Some(encoding);
+        self
     }
 
     /// Lets it be written down as it passes.
@@ -116,7 +126,10 @@ impl http_body::Body for Body {
         {
             polled = Poll::Ready(Some(Err(BodyError::Idle(idle.most))));
         }
-        let frame = ready!(polled);
+        let mut frame = ready!(polled);
+        if let Some(web) = self.web {
+            frame = frame.map(|frame| frame.map(|frame| web.write(frame)));
+        }
         if let Some(entry) = &mut self.entry {
             match &frame {
                 Some(Ok(frame)) => entry.sent(frame.data_ref().map_or(0, Bytes::len)),
@@ -146,6 +159,9 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.web.is_some() && !self.is_end_stream() {
+            return SizeHint::default();
+        }
         match &self.kind {
             Kind::Upstream(body) => body.size_hint(),
             Kind::Own(body) => body.size_hint(),

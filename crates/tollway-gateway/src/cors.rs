@@ -14,9 +14,10 @@ use http::{Method, Response, StatusCode};
 use crate::body::Body;
 use crate::config::Origins;
 
-/// What a page needs to read to pay.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("WWW-Authenticate, Link, Retry-After, Payment-Receipt");
+/// What a page needs to read to pay, and in gRPC-Web to read at all.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "WWW-Authenticate, Link, Retry-After, Payment-Receipt, Grpc-Status, Grpc-Message",
+);
 /// For how many seconds a browser need not ask again.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const ANY: HeaderValue = HeaderValue::from_static("*");

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use crate::body::Body;
 use crate::client::Sender;
 use crate::gate::Permit;
+use crate::grpc_web::{Encoding, Translation};
 use crate::headers;
 use crate::passage::Passage;
 use crate::tunnel::Tunnel;
@@ -37,7 +38,7 @@ pub(crate) async fn forward(
     // What our own server left there is not for the upstream's connection.
     request.extensions_mut().clear();
     let fields = request.headers_mut();
-    let takes_trailers = headers::strip_one_hop(fields);
+    let mut takes_trailers = headers::strip_one_hop(fields);
     headers::strip_credentials(fields);
     headers::set_forwarded(fields, &sender.text, &sender.scheme, host.as_ref());
     if let Some(identity) = sender.connection.identity() {
@@ -46,6 +47,16 @@ pub(crate) async fn forward(
     let host = passage.edit(&mut request).or(host);
     if let Some(uri) = rewritten {
         *request.uri_mut() = uri;
+    }
+    let web = passage.grpc_web.then(|| Translation::of(request.headers())).flatten();
+    if let Some(web) = &web {
+        // A gRPC server turns away who does not take trailers.
+        takes_trailers = true;
+        web.ask(request.headers_mut());
+        request = match web.sent {
+            Encoding::Binary => request,
+            Encoding::Text => request.map(Upload::decoded),
+        };
     }
     let fields = request.headers_mut();
     if let Some(tunnel) = &tunnel {
@@ -65,5 +76,10 @@ pub(crate) async fn forward(
     headers::strip_challenges(response.headers_mut());
     passage.response.apply(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
-    Ok(response.map(|body| Body::upstream(body, passage.idle_timeout, busy)))
+    let web = web.filter(|web| web.answer(response.headers_mut()));
+    let response = response.map(|body| Body::upstream(body, passage.idle_timeout, busy));
+    Ok(match web {
+        Some(web) => response.map(|body| body.written(web.read)),
+        None => response,
+    })
 }

@@ -39,6 +39,7 @@ mod find;
 mod forward;
 mod gate;
 mod gateway;
+mod grpc_web;
 mod handle;
 mod headers;
 pub mod import;

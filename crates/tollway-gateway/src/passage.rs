@@ -42,6 +42,8 @@ pub(crate) struct Passage {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) body_limit: Option<u64>,
     pub(crate) cors: Option<Cors>,
+    /// Whether requests in gRPC-Web are made gRPC.
+    pub(crate) grpc_web: bool,
 }
 
 /// Headers to take out and to put in.
@@ -85,6 +87,7 @@ impl Passage {
             idle_timeout: config.idle_timeout,
             body_limit: config.body_limit,
             cors: config.cors.as_ref().map(Cors::new),
+            grpc_web: config.grpc_web,
         })
     }
 

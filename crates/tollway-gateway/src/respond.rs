@@ -171,7 +171,7 @@ fn answer(ended: &Ended) -> Answer {
     match ended {
         Ended::BadRequest(_)
         | Ended::TwoCredentials(_)
-        | Ended::Upstream(UpstreamError::Body(_)) => {
+        | Ended::Upstream(UpstreamError::Body(_) | UpstreamError::NotBase64(_)) => {
             plain(StatusCode::BAD_REQUEST, 3, "bad request", &detail)
         }
         Ended::Preflight => plain(StatusCode::FORBIDDEN, 7, "forbidden", &detail),

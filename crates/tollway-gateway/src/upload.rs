@@ -10,12 +10,16 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::grpc_web::{Decoder, NotBase64};
+
 /// A request's body, or none.
 pub(crate) struct Upload {
     body: Option<Incoming>,
     /// The most bytes it may have, and how many there were so far.
     most: u64,
     seen: u64,
+    /// Where it is text that stands for the bytes that are sent on.
+    text: Option<Decoder>,
     progress: Progress,
 }
 
@@ -37,6 +41,8 @@ pub(crate) enum Stopped {
     Broken,
     /// It is longer than that many bytes.
     TooLong(u64),
+    /// It is no text that stands for bytes.
+    NotBase64,
 }
 
 /// The same, as the upstream's connection is told.
@@ -46,10 +52,13 @@ pub(crate) enum UploadError {
     Broken(#[from] hyper::Error),
     #[error("the request's body is longer than {0} bytes")]
     TooLong(u64),
+    #[error(transparent)]
+    NotBase64(#[from] NotBase64),
 }
 
 const BROKEN: u8 = 1;
 const TOO_LONG: u8 = 2;
+const NOT_BASE64: u8 = 3;
 
 impl Progress {
     /// How many frames have been taken so far.
@@ -63,6 +72,7 @@ impl Progress {
         match moved.stopped.load(Ordering::Acquire) {
             BROKEN => Some(Stopped::Broken),
             TOO_LONG => Some(Stopped::TooLong(moved.most.load(Ordering::Relaxed))),
+            NOT_BASE64 => Some(Stopped::NotBase64),
             _ => None,
         }
     }
@@ -73,12 +83,18 @@ impl Upload {
     pub(crate) fn new(body: Incoming, most: Option<u64>) -> Self {
         let empty = http_body::Body::is_end_stream(&body);
         let progress = Progress((!empty).then(Arc::default));
-        Self { body: Some(body), most: most.unwrap_or(u64::MAX), seen: 0, progress }
+        Self { body: Some(body), most: most.unwrap_or(u64::MAX), seen: 0, text: None, progress }
     }
 
     /// No body.
     pub(crate) fn empty() -> Self {
-        Self { body: None, most: 0, seen: 0, progress: Progress::default() }
+        Self { body: None, most: 0, seen: 0, text: None, progress: Progress::default() }
+    }
+
+    /// Sends on what its text stands for. Its length is not known any more.
+    pub(crate) fn decoded(mut self) -> Self {
+        self.text = Some(Decoder::default());
+        self
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -104,6 +120,9 @@ impl http_body::Body for Upload {
                 polled = Poll::Ready(Some(Err(UploadError::TooLong(this.most))));
             }
         }
+        if let Some(text) = &mut this.text {
+            polled = polled.map(|frame| decode(text, frame));
+        }
         match &polled {
             Poll::Pending => return polled,
             Poll::Ready(Some(Err(UploadError::Broken(_)))) => {
@@ -113,6 +132,9 @@ impl http_body::Body for Upload {
                 moved.most.store(*most, Ordering::Relaxed);
                 moved.stopped.store(TOO_LONG, Ordering::Release);
             }
+            Poll::Ready(Some(Err(UploadError::NotBase64(_)))) => {
+                moved.stopped.store(NOT_BASE64, Ordering::Release);
+            }
             Poll::Ready(_) => {}
         }
         moved.frames.fetch_add(1, Ordering::Relaxed);
@@ -120,10 +142,28 @@ impl http_body::Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+        let whole = self.text.as_ref().is_none_or(|text| text.end().is_ok());
+        whole && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.text.is_some() {
+            return SizeHint::default();
+        }
         self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
+    }
+}
+
+type Piece = Option<Result<Frame<Bytes>, UploadError>>;
+
+/// What a piece of text stands for; at the end, whether that was all.
+fn decode(text: &mut Decoder, piece: Piece) -> Piece {
+    match piece {
+        Some(Ok(frame)) => Some(match frame.into_data() {
+            Ok(data) => text.read(&data).map(Frame::data).map_err(UploadError::from),
+            Err(other) => Ok(other),
+        }),
+        Some(Err(error)) => Some(Err(error)),
+        None => text.end().err().map(|error| Err(error.into())),
     }
 }

@@ -10,6 +10,7 @@ use http::header::{
 use super::duration;
 use super::raw::{At, Keys, Reader};
 use super::template::Template;
+use super::upstream::{Protocol, Upstream};
 use crate::matching;
 
 /// What changes on the way.
@@ -29,6 +30,8 @@ pub struct Passage {
     pub body_limit: Option<u64>,
     /// Who may read answers from a page of another origin.
     pub cors: Option<Origins>,
+    /// Whether requests in gRPC-Web are made gRPC for the upstream.
+    pub grpc_web: bool,
 }
 
 /// Headers to take out and to put in, in that order.
@@ -66,7 +69,11 @@ pub(super) static KEYS: &[&str] = &[
 ];
 
 /// Reads the keys of one service that concern the way to its upstream.
-pub(super) fn read(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Passage {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    keys: &mut Keys<'_>,
+    upstream: Option<&Upstream>,
+) -> Passage {
     Passage {
         strip_prefix: prefix(reader, keys, "strip_prefix"),
         add_prefix: prefix(reader, keys, "add_prefix"),
@@ -75,7 +82,26 @@ pub(super) fn read(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Passage {
         idle_timeout: duration(reader, keys, "idle_timeout"),
         body_limit: size(reader, keys, "body_limit"),
         cors: origins(reader, keys),
+        grpc_web: grpc_web(reader, keys, upstream),
     }
+}
+
+/// Only a server that surely speaks HTTP/2 can be spoken to in gRPC.
+fn grpc_web(reader: &mut Reader<'_>, keys: &mut Keys<'_>, upstream: Option<&Upstream>) -> bool {
+    let line = keys.line_of("grpc_web", reader);
+    let wanted = reader.flag(keys, "grpc_web").unwrap_or(false);
+    let speaks = |upstream: &Upstream| {
+        upstream.servers.iter().all(|server| server.protocol == Some(Protocol::H2))
+    };
+    if wanted && upstream.is_some_and(|upstream| !speaks(upstream)) {
+        let at = At { line, value: "true".to_owned() };
+        reader.bad(
+            "grpc_web",
+            &at,
+            "the upstream has to speak gRPC: write `grpc://` or `grpcs://`",
+        );
+    }
+    wanted
 }
 
 fn prefix(reader: &mut Reader<'_>, keys: &mut Keys<'_>, key: &'static str) -> Option<String> {

@@ -39,6 +39,12 @@ impl Keys<'_> {
     pub(super) fn text_of(&self, key: &str) -> Option<&str> {
         self.table.get(key)?.get_ref().as_str()
     }
+
+    /// The line of a key that is not yet taken, or that of the table.
+    pub(super) fn line_of(&self, key: &str, reader: &Reader<'_>) -> usize {
+        let found = self.table.get_key_value(key);
+        found.map_or(self.line, |(name, _)| reader.line(&name.span()))
+    }
 }
 
 impl<'i> Reader<'i> {

@@ -37,6 +37,7 @@ pub(crate) static KEYS: &[&str] = &[
     "idle_timeout",
     "body_limit",
     "cors",
+    "grpc_web",
     "price",
     "pricer",
     "pricer_ca",
@@ -129,7 +130,7 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>, has_rates: bool) -> Option<
     let methods = methods(reader, &mut keys);
     upstream::refuse_idle(reader, &mut keys, passage::KEYS);
     let upstream = upstream::read(reader, &mut keys);
-    let passage = passage::read(reader, &mut keys);
+    let passage = passage::read(reader, &mut keys, upstream.as_ref());
     let limits = limits::read_all(reader, &mut keys);
     let shared = Shared::read(reader, &mut keys, has_rates);
     let mut quotes = Vec::new();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hyper_util::client::legacy::Error as ClientError;
 
+use crate::grpc_web::NotBase64;
 use crate::passage::HeaderError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -29,6 +30,9 @@ pub(crate) enum UpstreamError {
     /// The client's own body is longer than the service takes.
     #[error("the request's body is longer than {0} bytes, which is all this service takes")]
     TooLong(u64),
+    /// The client's own body is not what it says it is.
+    #[error(transparent)]
+    NotBase64(NotBase64),
     /// It wants to speak another protocol, and nobody asked for that.
     #[error("the upstream switched protocols without being asked")]
     Switched,
@@ -96,7 +100,11 @@ impl UpstreamError {
         match self {
             Self::Silent => true,
             Self::Unreachable(error) => timed_out(error),
-            Self::Broken(_) | Self::Body(_) | Self::TooLong(_) | Self::Switched => false,
+            Self::Broken(_)
+            | Self::Body(_)
+            | Self::TooLong(_)
+            | Self::NotBase64(_)
+            | Self::Switched => false,
         }
     }
 
@@ -104,7 +112,7 @@ impl UpstreamError {
     pub(super) fn is_theirs(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent | Self::Broken(_) | Self::Switched => true,
-            Self::Body(_) | Self::TooLong(_) => false,
+            Self::Body(_) | Self::TooLong(_) | Self::NotBase64(_) => false,
         }
     }
 }

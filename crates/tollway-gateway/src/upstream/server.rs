@@ -19,6 +19,7 @@ use super::stream::Connector;
 use super::tls;
 use crate::config::{self, Address, Protocol};
 use crate::gate::Permit;
+use crate::grpc_web::NotBase64;
 use crate::headers;
 use crate::upload::{Stopped, Upload};
 
@@ -125,6 +126,7 @@ impl Server {
                 Ok(Err(error)) => {
                     return Err(match progress.stopped() {
                         Some(Stopped::TooLong(most)) => UpstreamError::TooLong(most),
+                        Some(Stopped::NotBase64) => UpstreamError::NotBase64(NotBase64),
                         Some(Stopped::Broken) => UpstreamError::Body(error),
                         None if error.is_connect() => UpstreamError::Unreachable(error),
                         None => UpstreamError::Broken(error),

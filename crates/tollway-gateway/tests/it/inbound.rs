@@ -27,7 +27,7 @@ use crate::raw::{Raw, get};
 use crate::shop::{Shop, l402};
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An authority of the test's own, and a folder for what it signs.
 struct Authority {
@@ -76,15 +76,32 @@ impl Authority {
     fn client(&self, file: Option<&str>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let Some(file) = file else { return builder.with_no_client_auth() };
+        let Some(file) = file else { return trusting(roots) };
         let certificate = CertificateDer::from_pem_file(self.path(&format!("{file}.pem")));
         let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key")));
-        builder.with_client_auth_cert(vec![certificate.unwrap()], key.unwrap()).unwrap()
+        showing(roots, certificate.unwrap(), key.unwrap())
     }
+}
+
+pub(crate) fn trusting(roots: RootCertStore) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+fn showing(
+    roots: RootCertStore,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key)
+        .unwrap()
 }
 
 /// A shop with `[tls]`, where `/echo` is free.
@@ -98,7 +115,7 @@ async fn shop(top: &str, tls: &str) -> Shop {
     Shop::configured(service).await
 }
 
-async fn handshake(
+pub(crate) async fn handshake(
     stream: TcpStream,
     config: ClientConfig,
     name: &str,
@@ -281,12 +298,7 @@ async fn a_clients_certificate_is_passed_on_when_it_was_verified() {
         let key = PrivateKeyDer::from_pem_file(stranger.path("mallory.key")).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(authority.certificate.clone()).unwrap();
-        ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(vec![certificate], key)
-            .unwrap()
+        showing(roots, certificate, key)
     };
     let ca = format!("client_ca = 'file:{}'", authority.path("ca.pem").display());
     let subject = Some(r"CN=alice\, of Berlin".to_owned());

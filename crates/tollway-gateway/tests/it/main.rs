@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod access_log;
+mod acme;
 mod asking;
 mod caveats;
 mod charges;
 mod cors;
 mod discovery;
 mod faults;
+mod grpc_web;
 mod import;
 mod inbound;
 mod known_defects;

@@ -81,6 +81,25 @@ impl Odd {
         .await
     }
 
+    /// A gRPC server that sends every request's body back as it comes, and says in `x-asked` what it was
+    /// called and whether its sender takes trailers.
+    pub(crate) async fn grpc_mirror() -> Self {
+        Self::talking(|stream| {
+            converse(stream, |request: Request<Incoming>| {
+                let headers = request.headers();
+                let text = |name| headers.get(name).map_or("-", |value| value.to_str().unwrap());
+                let asked = format!("{} {}", text("content-type"), text("te"));
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", 0.into());
+                let trailers = async move { Some(Ok(trailers)) };
+                let body = http_body_util::BodyExt::with_trailers(request.into_body(), trailers);
+                let response = Response::builder().header("content-type", "application/grpc+proto");
+                response.header("x-asked", asked).body(body).unwrap()
+            })
+        })
+        .await
+    }
+
     /// Says `ok` to everything, and counts the connections it is opened.
     pub(crate) async fn counting() -> (Self, Arc<AtomicUsize>) {
         let connections = Arc::new(AtomicUsize::new(0));
@@ -203,7 +222,8 @@ async fn converse<S, F, B>(stream: S, answer: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(Request<Incoming>) -> Response<B>,
-    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
 {
     let service = service_fn(|request| {
         let response = answer(request);

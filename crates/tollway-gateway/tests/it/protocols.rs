@@ -192,6 +192,24 @@ async fn this_is_no_forward_proxy() {
 }
 
 #[tokio::test]
+async fn no_tunnel_is_dug_through_http2() {
+    let shop = Shop::with("free = '/*'").await;
+    let stream = tokio::net::TcpStream::connect(shop.address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut http, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let connect = |uri| Request::connect(uri).body(Full::<Bytes>::default()).unwrap();
+    let answer = http.send_request(connect("example.com:443")).await.unwrap();
+    assert_eq!(answer.status(), 400);
+    // WebSockets over HTTP/2 (RFC 8441) are not offered, and a client that sees so does not ask.
+    let mut extended = connect("http://x/chat");
+    extended.extensions_mut().insert(hyper::ext::Protocol::from_static("websocket"));
+    assert!(http.send_request(extended).await.is_err());
+    assert_eq!(shop.hits(), 0);
+}
+
+#[tokio::test]
 async fn headers_without_end_are_refused() {
     let shop = Shop::open().await;
     let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();

@@ -105,6 +105,37 @@ async fn a_slow_upload_is_not_a_silent_upstream() {
 }
 
 #[tokio::test]
+async fn a_grpc_upload_may_take_longer_than_anything_else() {
+    // Longer than the time for headers, for an answer and for silence; each piece comes well within.
+    let shop = Shop::configured(|origin| {
+        let upstream = origin.url("").replace("http:", "grpc:");
+        format!(
+            "header_timeout = '3s'\n[[service]]\nname = 'api'\nprice = '10 sat'\n\
+             answer_timeout = '3s'\nidle_timeout = '3s'\nupstream = '{upstream}'\n"
+        )
+    });
+    let shop = shop.await;
+    let (sender, body) = Upload::new();
+    let credential = l402(&shop.mint(&["services=api:0"]));
+    let request = Request::post(shop.url("/echo"))
+        .header("authorization", credential)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let send = async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(250));
+        for _ in 0..16 {
+            ticks.tick().await;
+            sender.send("\0\0\0\0\x01x").await;
+        }
+        drop(sender);
+    };
+    let (response, ()) = tokio::join!(client.request(request.body(body).unwrap()), send);
+    assert_eq!(response.unwrap().status(), 200);
+    assert_eq!(shop.origin.received()[0].body.len(), 16 * 6);
+}
+
+#[tokio::test]
 async fn who_uploads_without_paying_still_reads_the_402() {
     // More than the sockets hold, so the client is still writing when the answer comes. If the
     // gateway closed on it, the reset would take the answer away.
