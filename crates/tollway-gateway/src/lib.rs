@@ -25,6 +25,7 @@
 //! `src/handle.rs` first.
 
 mod admit;
+mod authz;
 mod bill;
 mod body;
 mod books;

@@ -70,6 +70,7 @@ pub(crate) static KEYS: &[&str] = &[
     "discovery",
     "tls",
     "metrics",
+    "authorize",
     "service",
 ];
 
@@ -100,6 +101,8 @@ pub struct Config {
     pub discovery: Vec<&'static str>,
     /// How connections to it are encrypted. They are not unless told.
     pub tls: Option<Tls>,
+    /// Where other proxies ask whether a request may pass, when the file says.
+    pub authorize: Option<SocketAddr>,
     /// Where its numbers can be read, when the file says.
     pub metrics: Option<SocketAddr>,
     /// What is behind it.
@@ -179,6 +182,8 @@ impl Config {
         let discovery = discovery::read(&mut reader, &mut keys);
         let tls = tls::read(&mut reader, &mut keys);
         let metrics = own_listener(&mut reader, &mut keys, "metrics", listen);
+        let metrics = metrics.map(|(_, address)| address);
+        let authorize = authorize(&mut reader, &mut keys, listen, &proxies);
         let services = service::read_all(&mut reader, &mut keys, has_rates);
         reader.end(keys, "the configuration", KEYS);
         reader.finish()?;
@@ -196,6 +201,7 @@ impl Config {
             discovery,
             tls,
             metrics,
+            authorize,
             services,
         })
     }
@@ -210,20 +216,34 @@ fn listen(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> SocketAddr {
     })
 }
 
+/// Where other proxies ask. Who may ask has to be said, too.
+fn authorize(
+    reader: &mut Reader<'_>,
+    keys: &mut Keys<'_>,
+    public: SocketAddr,
+    proxies: &Proxies,
+) -> Option<SocketAddr> {
+    let (at, address) = own_listener(reader, keys, "authorize", public)?;
+    if proxies.networks.is_empty() {
+        reader.bad("authorize", &at, "nobody may ask there; name the proxies in `trusted_proxies`");
+    }
+    Some(address)
+}
+
 /// Where something is served that is not for the buyers.
 fn own_listener(
     reader: &mut Reader<'_>,
     keys: &mut Keys<'_>,
     key: &'static str,
     public: SocketAddr,
-) -> Option<SocketAddr> {
+) -> Option<(At<String>, SocketAddr)> {
     let at = reader.text(keys, key)?;
     match at.value.parse::<SocketAddr>() {
         Ok(address) if address == public && address.port() != 0 => {
             reader.bad(key, &at, "that is where the gateway listens; give it a port of its own");
             None
         }
-        Ok(address) => Some(address),
+        Ok(address) => Some((at, address)),
         Err(_) => {
             reader.bad(key, &at, "write an address and a port, for example `127.0.0.1:9402`");
             None

@@ -78,6 +78,7 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         "rates_pointer",
         "rates_ca",
         "metrics",
+        "authorize",
     ];
     let uncommented: String = EXAMPLE
         .lines()

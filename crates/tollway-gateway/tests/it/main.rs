@@ -11,6 +11,7 @@ mod charges;
 mod cors;
 mod discovery;
 mod faults;
+mod forward_auth;
 mod grpc_web;
 mod import;
 mod inbound;

@@ -14,6 +14,7 @@ use crate::shell::Shell;
 /// What is bound and not served yet.
 pub(crate) struct Doors {
     metrics: Option<TcpListener>,
+    authorize: Option<TcpListener>,
 }
 
 /// What is served until this is dropped.
@@ -25,7 +26,8 @@ pub(crate) struct Open {
 impl Doors {
     /// Binds what the configuration names. Nobody is served before all of it could be had.
     pub(crate) async fn bind(config: &Config) -> Result<Self, Failure> {
-        Ok(Self { metrics: bind(config.metrics).await? })
+        let (metrics, authorize) = (bind(config.metrics).await?, bind(config.authorize).await?);
+        Ok(Self { metrics, authorize })
     }
 
     /// Begins to serve them, and says where.
@@ -36,6 +38,13 @@ impl Doors {
             let (gateway, mut stopped) = (gateway.clone(), stop.subscribe());
             tasks.spawn(async move {
                 gateway.serve_metrics(listener, async { drop(stopped.changed().await) }).await;
+            });
+        }
+        if let Some(listener) = self.authorize {
+            say(shell, "other proxies may ask at", &listener, "/auth");
+            let (gateway, mut stopped) = (gateway.clone(), stop.subscribe());
+            tasks.spawn(async move {
+                gateway.serve_questions(listener, async { drop(stopped.changed().await) }).await;
             });
         }
         Open { _stop: stop, _tasks: tasks }

@@ -86,6 +86,7 @@ fn reload(
         ("node", new.node != old.node),
         ("secret", new.secret != old.secret || new.old_secrets != old.old_secrets),
         ("metrics", new.metrics != old.metrics),
+        ("authorize", new.authorize != old.authorize),
         ("a timeout", new.patience != old.patience),
     ] {
         if changed {
