@@ -351,7 +351,9 @@ fn after_scheme(text: &str) -> Option<&str> {
 /// Whether an `Authorization` line is in one of our schemes, readable or not: what a gateway must
 /// not pass on.
 pub fn is_ours(line: &HeaderValue) -> bool {
-    let text = String::from_utf8_lossy(line.as_bytes());
+    // The scheme's name stands at the beginning: a line may be long.
+    let start = line.as_bytes().trim_ascii_start();
+    let text = String::from_utf8_lossy(&start[..start.len().min(32)]);
     let word = text.trim_start().split([' ', '\t']).next().unwrap_or_default();
     crate::scheme::find(word).is_some()
 }
