@@ -1,7 +1,7 @@
 //! A gateway: the configuration in force, what is needed to ask for money, and a door to the outside.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -24,6 +24,7 @@ use crate::tariff::Tariff;
 use crate::till::Till;
 use crate::tls::Tls;
 use crate::upstream::{OpenError, Upstream};
+use crate::workers::Workers;
 
 /// A reverse proxy that asks for money. Clones are the same gateway.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ struct Inner {
     patience: Patience,
     environment: Environment,
     snapshot: ArcSwap<Snapshot>,
+    /// Started when the first door is opened.
+    workers: OnceLock<Workers>,
 }
 
 /// Everything a request needs to know of the configuration. It is replaced whole and never changed.
@@ -110,7 +113,8 @@ impl Gateway {
         snapshot: Snapshot,
     ) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { inner: Arc::new(Inner { till, patience, environment, snapshot }) }
+        let workers = OnceLock::new();
+        Self { inner: Arc::new(Inner { till, patience, environment, snapshot, workers }) }
     }
 
     /// Puts other services in force. Requests that have begun go on under the old ones; nobody waits
@@ -188,6 +192,10 @@ impl Gateway {
 
     pub(crate) fn till(&self) -> &Till {
         &self.inner.till
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        self.inner.workers.get_or_init(Workers::start)
     }
 
     pub(crate) fn patience(&self) -> &Patience {

@@ -73,6 +73,7 @@ mod tls;
 mod tunnel;
 mod upload;
 mod upstream;
+mod workers;
 
 pub use body::{Body, BodyError};
 pub use config::{Config, Mistakes, SecretSource};

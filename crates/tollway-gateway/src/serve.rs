@@ -156,7 +156,12 @@ async fn take(
             Ok((stream, peer)) => {
                 let talk = Talk { gateway: gateway.clone(), builder: Arc::clone(&builder), door };
                 let (receiver, stage) = (stage.subscribe(), stage.clone());
-                tokio::spawn(welcome(talk, stream, peer, stage, receiver));
+                let served = gateway
+                    .workers()
+                    .serve(stream, move |stream| welcome(talk, stream, peer, stage, receiver));
+                if let Err(error) = served {
+                    tracing::warn!(%error, client = %peer.ip(), "a connection cannot be served");
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection can be taken");

@@ -22,6 +22,7 @@ use crate::gate::Permit;
 use crate::grpc_web::NotBase64;
 use crate::headers;
 use crate::upload::{Stopped, Upload};
+use crate::workers::PerWorker;
 
 /// How long a connection may lie idle before it is closed. Shorter than most servers' own limit, so
 /// that we do not write into one that is being closed.
@@ -32,7 +33,8 @@ pub(super) type Outgoing = Either<Upload, Full<Bytes>>;
 
 #[derive(Debug)]
 pub(super) struct Server {
-    client: Client<Connector, Outgoing>,
+    /// Each thread keeps its own connections.
+    clients: PerWorker<Client<Connector, Outgoing>>,
     scheme: Scheme,
     authority: Authority,
     /// What stands before each request's path; without a slash at its end.
@@ -57,13 +59,15 @@ impl Server {
             Address::Unix(path) => Connector::unix(path, patience),
         };
         let h2 = server.protocol == Some(Protocol::H2);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .timer(TokioTimer::new())
-            .http2_keep_alive_interval(IDLE)
-            .http2_only(h2)
-            .build(connector);
+        let clients = PerWorker::new(|| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .timer(TokioTimer::new())
+                .http2_keep_alive_interval(IDLE)
+                .http2_only(h2)
+                .build(connector.clone())
+        });
         let (scheme, authority, base) = match &server.address {
             Address::Unix(_) => (Scheme::HTTP, "localhost".to_owned(), String::new()),
             Address::Url(url) => {
@@ -78,7 +82,7 @@ impl Server {
             }
         };
         Ok(Self {
-            client,
+            clients,
             scheme,
             authority: authority.parse().expect("a URL's host and port are an authority"),
             base,
@@ -119,7 +123,7 @@ impl Server {
         }
         let progress = request.body().progress();
         let mut moved = progress.count();
-        let mut answer = pin!(self.client.request(request.map(Either::Left)));
+        let mut answer = pin!(self.clients.here().request(request.map(Either::Left)));
         loop {
             match tokio::time::timeout(self.answer_timeout, &mut answer).await {
                 Ok(Ok(response)) => return Ok(response),
@@ -145,7 +149,7 @@ impl Server {
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, ClientError> {
         *request.uri_mut() = self.uri(request.uri().path_and_query());
-        self.client.request(request.map(Either::Right)).await
+        self.clients.here().request(request.map(Either::Right)).await
     }
 
     fn uri(&self, asked: Option<&PathAndQuery>) -> Uri {

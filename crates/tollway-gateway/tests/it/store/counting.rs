@@ -1,7 +1,7 @@
 //! Counted and revoked tokens at real gateways, one or two, with the store up or down.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use l402::{Msat, Token};
 use tokio::task::JoinSet;
