@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use l402::{Budget, Msat, Payer};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::OnceCell;
+use tower::Service;
 
 use crate::error::Error;
 use crate::observe::{Observer, Unobserved};
@@ -21,6 +23,7 @@ use crate::resume::Ending;
 use crate::terms::Terms;
 use crate::transport::Transport;
 use crate::wallet::{Purchase, Receipt, Wallet};
+use crate::way::{Given, RequestBody, Way};
 use crate::wire::{Timeouts, Wire};
 
 /// Sends requests, and pays for those that ask for it. Clones share everything: connections, wallet,
@@ -39,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) approver: Option<Arc<dyn Approver>>,
     pub(crate) allow_plain_http: bool,
     node: Arc<NodeSlot>,
-    budget: Mutex<Budget>,
+    budget: Arc<Mutex<Budget>>,
 }
 
 /// A node that is opened at most once.
@@ -131,7 +134,40 @@ impl Client {
             approver: approver.clone(),
             allow_plain_http: *allow_plain_http,
             node: Arc::clone(node),
-            budget: Mutex::new(Budget::new(whole.unwrap_or(Msat::SUPPLY))),
+            budget: Arc::new(Mutex::new(Budget::new(whole.unwrap_or(Msat::SUPPLY)))),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The same client by another way to the servers: a tower service in place of its own connections.
+    /// Wallet, node, policy, budget and timeouts stay; proxies, TLS and cookies are the service's own
+    /// business, and so is not following redirects.
+    #[must_use]
+    pub fn with_service<S, B>(&self, service: S) -> Self
+    where
+        S: Service<http::Request<RequestBody>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.with_way(Arc::new(Given::new(service)))
+    }
+
+    pub(crate) fn with_way(&self, way: Arc<dyn Way>) -> Self {
+        let Shared { wire, wallet, terms, policy, approver, .. } = &*self.shared;
+        let shared = Shared {
+            wire: wire.by(way),
+            wallet: Arc::clone(wallet),
+            terms: *terms,
+            policy: policy.clone(),
+            approver: approver.clone(),
+            allow_plain_http: self.shared.allow_plain_http,
+            node: Arc::clone(&self.shared.node),
+            budget: Arc::clone(&self.shared.budget),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -322,7 +358,7 @@ impl ClientBuilder {
             approver: self.approver,
             allow_plain_http: self.allow_plain_http,
             node: Arc::new(NodeSlot { source: self.source, opened: OnceCell::new() }),
-            budget: Mutex::new(Budget::new(self.budget)),
+            budget: Arc::new(Mutex::new(Budget::new(self.budget))),
         };
         Ok(Client { shared: Arc::new(shared) })
     }

@@ -8,14 +8,13 @@
 //! ```no_run
 //! # async fn run(node: std::sync::Arc<dyn l402::Payer>) -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
-//! use tollway_client::{Client, Payment, Request, SqliteWallet, Terms};
+//! use tollway_client::{Client, Payment, SqliteWallet, Terms};
 //!
 //! let wallet = Arc::new(SqliteWallet::open("/home/me/.tollway/wallet.db").await?);
 //! let terms = Terms::up_to("100 sat".parse()?);
 //! let client = Client::builder(wallet, terms).payer(node).build()?;
 //!
-//! let request = Request::get("https://api.example.com/weather/berlin")?;
-//! match client.fetch(&request).await {
+//! match client.get("https://api.example.com/weather/berlin").send().await {
 //!     Ok(response) => {
 //!         if let Payment::Bought(receipt) = response.payment() {
 //!             eprintln!("paid {} and {} for routing", receipt.amount, receipt.fee);
@@ -50,7 +49,11 @@ mod ask;
 mod client;
 mod error;
 mod fetch;
+mod front;
 mod held;
+mod layer;
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
 mod observe;
 mod origin;
 mod payer;
@@ -66,10 +69,15 @@ mod terms;
 mod tls;
 mod transport;
 mod wallet;
+mod way;
 mod wire;
 
 pub use client::{BuildError, Client, ClientBuilder};
 pub use error::{Error, HttpError, HttpErrorKind, MoneyMoved, RedirectError};
+pub use front::RequestBuilder;
+pub use layer::{PayLayer, PayService};
+#[cfg(feature = "reqwest-middleware")]
+pub use middleware::PayMiddleware;
 pub use observe::{Headers, Observer, Step, Unobserved};
 pub use origin::Origin;
 pub use payer::PayerSource;
@@ -89,4 +97,5 @@ pub use wallet::{
     Adopted, Claim, Entry, Ledger, MOST_OTHERS, MemoryWallet, Purchase, Receipt, Reserve,
     SqliteWallet, Standing, Token, Wallet, WalletError, transfer,
 };
+pub use way::{RequestBody, ResponseBody};
 pub use wire::Timeouts;

@@ -54,6 +54,26 @@ pub enum BadRequest {
         /// What is the matter with it.
         problem: &'static str,
     },
+    /// A header's name or value has characters that none may have. It is not quoted: it may be a secret.
+    #[error("a header's name or value has characters that cannot be sent")]
+    Header,
+    /// A value that has no JSON.
+    #[error("the value to be sent cannot be written as JSON")]
+    Json,
+    /// The body is read as it is sent, and could not be sent again when payment is asked.
+    #[error(
+        "the body cannot be sent a second time, as a payment may need; send it from memory or from a file"
+    )]
+    NotReplayable,
+    /// A body that would have to be kept is longer than was agreed to.
+    #[error("the body is longer than the {longest} bytes that are kept to be sent again")]
+    BodyTooLong {
+        /// How long it may be, in bytes.
+        longest: usize,
+    },
+    /// The body broke off before anything was sent.
+    #[error("the body broke off before it was sent")]
+    BodyBroke,
     /// A payment credential among the headers: the wallet would not know of it.
     #[error("the headers carry a payment credential; leave it out, the wallet sends its own")]
     OwnCredential,

@@ -3,10 +3,12 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Version};
 use l402::ChargeReceipt;
+use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::error::HttpError;
+use crate::error::{HttpError, HttpErrorKind};
 use crate::wallet::Receipt;
+use crate::way::ResponseBody;
 use crate::wire::Answer;
 
 /// A response, whatever its status. Its body has yet to arrive.
@@ -108,6 +110,39 @@ impl Response {
     /// the wallet.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         self.answer.chunk().await
+    }
+
+    /// The same for programs that speak `http`: head and body, as it arrives, trailers among it. The
+    /// time between two pieces is not limited there.
+    pub fn into_http(self) -> http::Response<ResponseBody> {
+        self.into_reqwest().into()
+    }
+
+    pub(crate) fn into_reqwest(self) -> reqwest::Response {
+        self.answer.into_head()
+    }
+
+    /// The whole body as text, whatever in it is not UTF-8 replaced. It is the server's: escape it
+    /// before a terminal sees it.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`].
+    pub async fn text(self) -> Result<String, HttpError> {
+        Ok(String::from_utf8_lossy(&self.bytes().await?).into_owned())
+    }
+
+    /// The whole body, read as JSON.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`]; a body that is not the JSON of a `T` is [`HttpErrorKind::Broken`].
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, HttpError> {
+        let origin = self.answer.origin().clone();
+        let read = serde_json::from_slice(&self.bytes().await?);
+        read.map_err(|error| HttpError {
+            origin,
+            kind: HttpErrorKind::Broken,
+            source: Some(error.into()),
+        })
     }
 
     /// The whole body. It is held in memory: for one of unknown length use [`Response::chunk`].

@@ -17,6 +17,7 @@ use crate::origin::Origin;
 use crate::request::Request;
 use crate::transport::Transport;
 use crate::wallet::Token;
+use crate::way::{Source, Way};
 
 const ACCEPT_AUTHENTICATE: &str = "accept-authenticate";
 const ACCEPT_PAYMENT: &str = "accept-payment";
@@ -51,9 +52,18 @@ impl Default for Timeouts {
 /// The HTTP client behind a [`Client`](crate::Client).
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
-    http: reqwest::Client,
+    http: Carrier,
     timeouts: Timeouts,
     transport: Arc<Transport>,
+}
+
+/// What carries requests to the server.
+#[derive(Clone, Debug)]
+enum Carrier {
+    /// Our own connections.
+    Own(reqwest::Client),
+    /// Somebody else's.
+    Given(Arc<dyn Way>),
 }
 
 impl Wire {
@@ -62,7 +72,13 @@ impl Wire {
         let http =
             reqwest::Client::builder().connect_timeout(timeouts.connect).redirect(Policy::none());
         let http = transport.apply(http)?.build().map_err(|e| BuildError::Http(e.into()))?;
-        Ok(Self { http, timeouts, transport: Arc::new(transport) })
+        Ok(Self { http: Carrier::Own(http), timeouts, transport: Arc::new(transport) })
+    }
+
+    /// The same by another way. What the transport says of connections and cookies is not for it.
+    pub(crate) fn by(&self, way: Arc<dyn Way>) -> Self {
+        let transport = Arc::new(Transport::default());
+        Self { http: Carrier::Given(way), timeouts: self.timeouts, transport }
     }
 
     /// Whether the way there keeps what is sent private, as far as the URL does.
@@ -83,21 +99,17 @@ impl Wire {
                 source: Some(source),
             }
         };
-        let mut sending = self
-            .http
-            .request(request.method.clone(), request.url.clone())
-            .headers(with_ours(request, proof));
+        let mut headers = with_ours(request, proof);
         if let Some(cookies) =
             self.transport.cookies.as_ref().and_then(|jar| jar.for_url(&request.url))
             && !request.headers.contains_key(COOKIE)
         {
-            sending = sending.header(COOKIE, cookies);
+            headers.insert(COOKIE, cookies);
         }
         let body = request.body.open().await;
-        if let Some(body) = body.map_err(|e| failed(HttpErrorKind::RequestBody)(e.into()))? {
-            sending = sending.body(body);
-        }
-        match tokio::time::timeout(self.timeouts.answer, sending.send()).await {
+        let body = body.map_err(|e| failed(HttpErrorKind::RequestBody)(e.into()))?;
+        let sending = self.http.send(request, headers, body);
+        match tokio::time::timeout(self.timeouts.answer, sending).await {
             Ok(Ok(head)) => {
                 if let Some(jar) = &self.transport.cookies {
                     jar.received(&request.url, &mut head.headers().get_all(SET_COOKIE).iter());
@@ -105,13 +117,43 @@ impl Wire {
                 let (origin, idle) = (request.origin.clone(), self.timeouts.idle);
                 Ok(Answer { head, origin, idle })
             }
-            Ok(Err(error)) => Err(http_error(&request.origin, error)),
+            Ok(Err(error)) => Err(error),
             Err(elapsed) => Err(failed(HttpErrorKind::Timeout)(elapsed.into())),
         }
     }
 }
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+impl Carrier {
+    async fn send(
+        &self,
+        request: &Request,
+        headers: HeaderMap,
+        body: Option<reqwest::Body>,
+    ) -> Result<reqwest::Response, HttpError> {
+        let (method, url) = (request.method.clone(), &request.url);
+        match self {
+            Self::Own(http) => {
+                let mut sending = http.request(method, url.clone()).headers(headers);
+                if let Some(body) = body {
+                    sending = sending.body(body);
+                }
+                sending.send().await.map_err(|error| http_error(&request.origin, error))
+            }
+            Self::Given(way) => {
+                let broken = |source: Source| HttpError {
+                    origin: request.origin.clone(),
+                    kind: HttpErrorKind::Broken,
+                    source: Some(source),
+                };
+                let sent = http::Request::builder().method(method).uri(url.as_str());
+                let mut sent =
+                    sent.body(body.unwrap_or_default()).map_err(|error| broken(error.into()))?;
+                *sent.headers_mut() = headers;
+                way.send(sent).await.map_err(broken)
+            }
+        }
+    }
+}
 
 /// An answer of which the head is there.
 #[derive(Debug)]
@@ -122,6 +164,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn into_head(self) -> reqwest::Response {
+        self.head
+    }
+
+    pub(crate) const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     pub(crate) const fn head(&self) -> &reqwest::Response {
         &self.head
     }

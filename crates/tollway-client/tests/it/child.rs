@@ -15,9 +15,9 @@ use testkit::FakeNode;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStderr, Command};
-use tollway_client::{Client, Error, Payment, SqliteWallet, Step};
+use tollway_client::{Client, Error, Limit, Payment, Policy, Request, SqliteWallet, Step, Window};
 
-use crate::buying::{get, soon, terms};
+use crate::buying::{soon, terms};
 
 /// What the child prints before what it has to say.
 const STEP: &str = "step ";
@@ -40,9 +40,13 @@ fn buyer() {
     let ended = runtime.block_on(async {
         let wallet = SqliteWallet::open(argument("BUYER_WALLET")).await.unwrap();
         let payer = Remote { node: argument("BUYER_NODE") };
+        let limit = std::env::var("BUYER_LIMIT").ok().map(|most| most.parse().unwrap());
+        let limits = limit.map(|most| Limit::new(most, Window::Day)).into_iter().collect();
         let client = Client::builder(Arc::new(wallet), terms()).payer(Arc::new(payer));
-        let client = client.build().unwrap();
-        match client.fetch_observed(&get(&argument("BUYER_URL")), &watch).await {
+        let client = client.policy(Policy { limits, ..Policy::default() }).build().unwrap();
+        let method = argument("BUYER_METHOD").parse().unwrap();
+        let request = Request::new(method, argument("BUYER_URL").parse().unwrap()).unwrap();
+        match client.fetch_observed(&request.body("what is sent"), &watch).await {
             Ok(response) => match response.payment() {
                 Payment::None => "free".to_owned(),
                 Payment::Token(_) => "token".to_owned(),
@@ -50,6 +54,7 @@ fn buyer() {
                 Payment::Recovered(_) => "recovered".to_owned(),
             },
             Err(Error::Unknown { .. }) => "unknown".to_owned(),
+            Err(Error::Policy(_)) => "over limit".to_owned(),
             Err(error) => format!("{error:?}"),
         }
     });
@@ -65,12 +70,25 @@ pub(crate) struct Buyer {
 impl Buyer {
     /// Starts one that asks for `url` and stands still at the step of that name.
     pub(crate) fn start(wallet: &std::path::Path, node: &str, url: &str, stop: &str) -> Self {
+        Self::start_as(wallet, node, url, stop, &[])
+    }
+
+    /// As [`Buyer::start`], with arguments of its own: `BUYER_METHOD`, `BUYER_LIMIT` by the day.
+    pub(crate) fn start_as(
+        wallet: &std::path::Path,
+        node: &str,
+        url: &str,
+        stop: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child::buyer", "--ignored", "--nocapture"])
             .env("BUYER_WALLET", wallet)
             .env("BUYER_NODE", node)
             .env("BUYER_URL", url)
             .env("BUYER_STOPS_AT", stop)
+            .env("BUYER_METHOD", "GET")
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use l402::{Msat, Paid, PaymentHash};
-use testkit::FakeNetwork;
+use testkit::{Act, FakeNetwork};
 use tollway_client::{
     Account, Adopted, Claim, Client, Entry, Error, Ledger, Limit, MoneyMoved, Origin, Payment,
     Purchase, Receipt, Reserve, SqliteWallet, Standing, Token, Wallet, WalletError,
@@ -164,6 +164,37 @@ async fn a_full_disk_after_the_payment_loses_nothing() {
     assert_eq!((node.received().len(), client.spent()), (1, sat(10)));
 }
 
+/// What the server made of a token is worth no failure: at worst it is tried once more.
+#[tokio::test]
+async fn a_full_disk_when_a_token_is_judged_changes_nothing_for_the_caller() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(Full::new("judge"));
+    let client = Client::builder(wallet.clone(), terms()).payer(buyer.payer()).build().unwrap();
+    let request = get(&seller.url("/weather"));
+    let response = client.fetch(&request).await.unwrap();
+    assert!(matches!(response.payment(), Payment::Bought(_)));
+    let again = client.fetch(&request).await.unwrap();
+    assert!(matches!(again.payment(), Payment::Token(_)));
+    assert_eq!(node.received().len(), 1);
+}
+
+/// A payment that was not made stays in the wallet, and the node is asked about it once more.
+#[tokio::test]
+async fn a_full_disk_when_a_payment_is_struck_out_pays_nothing_twice() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let wallet = Arc::new(Full::new("forget"));
+    let client = Client::builder(wallet.clone(), terms()).payer(buyer.payer()).build().unwrap();
+    let request = get(&seller.url("/weather"));
+    let _ = buyer.next(Act::Refuse(l402::Why::NoRoute));
+    let error = client.fetch(&request).await.unwrap_err();
+    assert!(matches!(error, Error::NotPaid { .. }), "{error:?}");
+    assert_eq!(client.pending().await.unwrap().len(), 1);
+    client.fetch(&request).await.unwrap();
+    assert_eq!((node.received().len(), client.pending().await.unwrap().len()), (1, 0));
+}
+
 /// A wallet whose disk has no room for one kind of write.
 #[derive(Debug)]
 struct Full {
@@ -229,10 +260,12 @@ impl Wallet for Full {
     }
 
     async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError> {
+        self.room("forget")?;
         self.inner.forget(claim, hash).await
     }
 
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {
+        self.room("judge")?;
         self.inner.judge(hash, standing).await
     }
 

@@ -284,7 +284,8 @@ async fn run(fixture: &Fixture, events: Vec<Event>) {
         Limit::new(sat(60), Window::Rolling(Duration::from_secs(1800))).each_host(),
         Limit::new(sat(150), Window::Day).hosts("h1.example".parse().unwrap()),
     ];
-    let (mut now, mut latest) = (noon(0), noon(0));
+    // Nothing is written down yet.
+    let (mut now, mut latest) = (noon(0), SystemTime::UNIX_EPOCH);
     let mut begun: Vec<(Purchase, u64, u8)> = Vec::new();
     let mut spent: Vec<(SystemTime, u8, u64)> = Vec::new();
     for event in events {

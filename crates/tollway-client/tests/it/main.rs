@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+mod budgets;
 mod buying;
 mod charges;
 mod charging;
@@ -9,14 +10,23 @@ mod child;
 mod crash;
 mod disk;
 mod ending;
+mod fronts;
+mod grpc;
+mod hostile;
+mod kills;
 mod ledger;
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
 mod policy;
 mod quoting;
+mod raw;
+mod recorded;
 mod redirects;
 mod refusing;
 mod reuse;
 mod rules;
 mod seller;
+mod services;
 mod together;
 mod transfer;
 mod wallet;
