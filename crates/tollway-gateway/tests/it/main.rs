@@ -10,6 +10,7 @@ mod caveats;
 mod charges;
 mod cors;
 mod discovery;
+mod examples;
 mod faults;
 mod forward_auth;
 mod grpc_web;
