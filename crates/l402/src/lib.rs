@@ -60,6 +60,7 @@ mod keys;
 pub mod macaroon;
 mod money;
 pub mod node;
+pub mod operator;
 pub mod path;
 pub mod purse;
 pub mod scheme;
@@ -81,5 +82,7 @@ pub use node::{
     PayOrder, Payer, Why,
 };
 pub use scheme::{Asked, Challenge, ChargeReceipt, Manner, Offers, Refused, Scheme};
+pub use operator::{OperateError, Operator};
+pub use scheme::{Asked, Challenge, Offers, Refused, Scheme};
 pub use secret::Secret;
 pub use token::{Binding, Token, TokenError};

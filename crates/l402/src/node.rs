@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use crate::hash::{PaymentHash, Preimage};
 use crate::invoice::{Invoice, Network};
 use crate::money::Msat;
+use crate::operator::Operator;
+use crate::secret::Secret;
 
 /// Can spend. A process that only sells never holds one.
 #[async_trait]
@@ -192,26 +194,61 @@ pub trait Driver: fmt::Debug + Sync {
     fn example(&self) -> &'static str;
     /// Connects. Unknown query parameters are an error.
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError>;
+
+    /// Reads the URL and gives the node's owner's side, also where [`Driver::open`] would refuse
+    /// because the node is not ready or the credential can neither pay nor be paid.
+    async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
+        let refused = || NodeError::new("node", NodeErrorKind::Refused);
+        Ok(self.open(url).await?.operator.ok_or_else(refused)?)
+    }
 }
 
 /// Where a node is and how to speak to it. Prints its scheme and nothing else.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NodeUrl(String);
+///
+/// A URL names where its secrets are kept: `file:/path` is read by the driver, and anything else, as
+/// `env:NAME`, by whoever may: [`NodeUrl::with_secret`] brings what was found along.
+#[derive(Clone)]
+pub struct NodeUrl {
+    text: String,
+    secrets: Vec<(String, Arc<Secret<String>>)>,
+}
+
+/// Two URLs that read the same name the same node.
+impl PartialEq for NodeUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for NodeUrl {}
 
 impl NodeUrl {
     /// Wraps the text; the driver parses it.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), secrets: Vec::new() }
+    }
+
+    /// The same, with what is kept at `place`, which the URL names, as `env:NAME`.
+    #[must_use]
+    pub fn with_secret(mut self, place: impl Into<String>, secret: Secret<String>) -> Self {
+        self.secrets.push((place.into(), Arc::new(secret)));
+        self
+    }
+
+    /// What was brought along for `place`.
+    pub fn secret(&self, place: &str) -> Option<Arc<Secret<String>>> {
+        let found = self.secrets.iter().find(|(known, _)| known == place);
+        found.map(|(_, secret)| Arc::clone(secret))
     }
 
     /// What comes before the first colon, or nothing when there is none.
     pub fn scheme(&self) -> &str {
-        self.0.split_once(':').map_or("", |(scheme, _)| scheme)
+        self.text.split_once(':').map_or("", |(scheme, _)| scheme)
     }
 
     /// All of it, secrets included. Only drivers call this.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -255,6 +292,8 @@ pub struct Node {
     pub payer: Option<Arc<dyn Payer>>,
     /// Present when it may be paid.
     pub invoicer: Option<Arc<dyn Invoicer>>,
+    /// Its owner's side.
+    pub operator: Option<Arc<dyn Operator>>,
 }
 
 /// Finds the driver for `url` in `drivers` and opens it.
@@ -262,13 +301,26 @@ pub struct Node {
 /// # Errors
 /// [`OpenError::UnknownScheme`], or the driver's own.
 pub async fn open(url: &NodeUrl, drivers: &[&dyn Driver]) -> Result<Node, OpenError> {
-    match drivers.iter().find(|driver| driver.schemes().contains(&url.scheme())) {
-        Some(driver) => driver.open(url).await,
-        None => Err(OpenError::UnknownScheme {
-            scheme: url.scheme().to_owned(),
-            known: drivers.iter().map(|driver| driver.example()).collect(),
-        }),
-    }
+    find(url, drivers)?.open(url).await
+}
+
+/// Finds the driver for `url` in `drivers` and gives the node's owner's side.
+///
+/// # Errors
+/// [`OpenError::UnknownScheme`], or the driver's own.
+pub async fn operate(
+    url: &NodeUrl,
+    drivers: &[&dyn Driver],
+) -> Result<Arc<dyn Operator>, OpenError> {
+    find(url, drivers)?.operate(url).await
+}
+
+fn find<'a>(url: &NodeUrl, drivers: &[&'a dyn Driver]) -> Result<&'a dyn Driver, OpenError> {
+    let driver = drivers.iter().find(|driver| driver.schemes().contains(&url.scheme()));
+    driver.copied().ok_or_else(|| OpenError::UnknownScheme {
+        scheme: url.scheme().to_owned(),
+        known: drivers.iter().map(|driver| driver.example()).collect(),
+    })
 }
 
 #[cfg(test)]

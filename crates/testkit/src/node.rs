@@ -133,7 +133,7 @@ impl FakeNode {
 
     /// This node behind both seams.
     pub fn both(&self) -> Node {
-        Node { payer: Some(self.payer()), invoicer: Some(self.invoicer()) }
+        Node { payer: Some(self.payer()), invoicer: Some(self.invoicer()), operator: None }
     }
 
     /// This node as something that can spend.

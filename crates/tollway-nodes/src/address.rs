@@ -7,8 +7,15 @@ use l402::{NodeUrl, OpenError};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use crate::watched::Kept;
+
 /// The one parameter that a URL may have more than once: Nostr Wallet Connect names its relays so.
 const REPEATED: &str = "relay";
+
+/// What is said of a secret that stands where only its place may stand.
+pub(crate) const IN_THE_URL: &str = "must say where it is kept, for URLs are seen by others: write it \
+                                     into a file that only you can read, and give file:/path/to/it, \
+                                     or env:NAME for an environment variable";
 
 /// A URL with a host, and what of it the driver has not asked for yet.
 #[derive(Debug)]
@@ -28,7 +35,15 @@ pub(crate) struct Address {
 #[derive(Debug)]
 pub(crate) struct Parameters {
     driver: &'static str,
+    /// For what was brought along for it.
+    url: NodeUrl,
     left: Vec<(String, String)>,
+}
+
+/// A secret, or where it is kept.
+pub(crate) enum Either {
+    Plain(String),
+    Kept(Kept),
 }
 
 /// What is the matter with a part of a URL.
@@ -66,7 +81,7 @@ impl Address {
             port: parsed.port(),
             path: path.to_owned(),
             user: parsed.username().to_owned(),
-            parameters: Parameters::parse(driver, parsed.query().unwrap_or_default())?,
+            parameters: Parameters::parse(driver, url, parsed.query().unwrap_or_default())?,
         })
     }
 
@@ -93,7 +108,11 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Parameters {
-    pub(crate) fn parse(driver: &'static str, query: &str) -> Result<Self, OpenError> {
+    pub(crate) fn parse(
+        driver: &'static str,
+        url: &NodeUrl,
+        query: &str,
+    ) -> Result<Self, OpenError> {
         let mut left: Vec<(String, String)> = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -104,7 +123,7 @@ impl Parameters {
             }
             left.push((name.to_owned(), value.into_owned()));
         }
-        Ok(Self { driver, left })
+        Ok(Self { driver, url: url.clone(), left })
     }
 
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
@@ -126,16 +145,30 @@ impl Parameters {
         self.absolute(name, value.strip_prefix("file:").unwrap_or(&value)).map(Some)
     }
 
-    /// Where a secret is kept: `file:/path`. Anything else may be the secret itself, so the refusal
-    /// does not repeat it.
-    pub(crate) fn take_secret(&mut self, name: &str) -> Result<Option<PathBuf>, OpenError> {
+    /// A secret itself where that may stand in the URL, or else where it is kept.
+    pub(crate) fn take_plain_or_secret(
+        &mut self,
+        name: &str,
+        may_be_plain: bool,
+    ) -> Result<Option<Either>, OpenError> {
+        let plain = |(known, value): &(String, String)| known == name && !value.contains(':');
+        if may_be_plain && self.left.iter().any(plain) {
+            return Ok(self.take(name).map(Either::Plain));
+        }
+        Ok(self.take_secret(name)?.map(Either::Kept))
+    }
+
+    /// Where a secret is kept: `file:/path`, or a place where somebody has found it for us. Anything
+    /// else may be the secret itself, so the refusal does not repeat it.
+    pub(crate) fn take_secret(&mut self, name: &str) -> Result<Option<Kept>, OpenError> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        let Some(path) = value.strip_prefix("file:") else {
-            let remedy = "must say where it is kept: write it into a file that only you can read, \
-                          and give file:/path/to/it";
-            return Err(bad(self.driver, name, remedy));
-        };
-        self.absolute(name, path).map(Some)
+        if let Some(path) = value.strip_prefix("file:") {
+            return self.absolute(name, path).map(|path| Some(Kept::File(path)));
+        }
+        match self.url.secret(&value) {
+            Some(secret) => Ok(Some(Kept::Given { place: value, secret })),
+            None => Err(bad(self.driver, name, IN_THE_URL)),
+        }
     }
 
     fn absolute(&self, name: &str, path: &str) -> Result<PathBuf, OpenError> {

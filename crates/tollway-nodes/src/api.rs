@@ -1,19 +1,19 @@
 //! What the drivers of small REST APIs have in common: a password or key from a file in a header, JSON
 //! or a form, and one reading of what went wrong.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use l402::operator::{About, OperateError};
 use l402::{NodeError, NodeErrorKind, Secret, Why};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::http::{Answer, Call, Http, NoAnswer, Web};
 use crate::remote::Ordered;
-use crate::watched::{Unusable, Watched};
+use crate::watched::{Kept, Unusable, Watched};
 
 /// How long a node may take for an answer that needs no payment.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -58,17 +58,44 @@ pub(crate) enum Said {
 }
 
 impl Api {
-    pub(crate) fn new(driver: &'static str, web: Web, key: PathBuf, login: Login) -> Self {
+    pub(crate) fn new(driver: &'static str, web: Web, key: Kept, login: Login) -> Self {
         Self { driver, http: Http::new(web), key: Watched::new(key, read), login }
     }
 
     /// Asks for something that no money hangs on.
     pub(crate) async fn query<T: DeserializeOwned>(&self, call: Call) -> Result<T, Fault> {
+        Ok(self.dated(call).await?.0)
+    }
+
+    /// The same, for its owner's commands.
+    pub(crate) async fn asked<T: DeserializeOwned>(&self, call: Call) -> Result<T, OperateError> {
+        self.query(call).await.map_err(|fault| self.error(fault).into())
+    }
+
+    /// The same, and what the server's clock showed.
+    pub(crate) async fn dated<T: DeserializeOwned>(
+        &self,
+        call: Call,
+    ) -> Result<(T, Option<SystemTime>), Fault> {
         let call = self.signed(call)?;
         match timeout(ANSWER, self.http.ask(&call)).await {
-            Ok(answer) => understood(answer.map_err(Fault::NoAnswer)?),
+            Ok(answer) => {
+                let answer = answer.map_err(Fault::NoAnswer)?;
+                let clock = answer.clock;
+                Ok((understood(answer)?, clock))
+            }
             Err(_) => Err(Fault::TimedOut),
         }
+    }
+
+    /// What a node says of itself, and how far its clock is ahead of ours, in seconds.
+    pub(crate) async fn info<T: DeserializeOwned>(
+        &self,
+        call: Call,
+    ) -> Result<(T, Option<i64>), OperateError> {
+        let before = SystemTime::now();
+        let (info, clock) = self.dated(call).await.map_err(|fault| self.error(fault))?;
+        Ok((info, clock.map(|clock| About::clock_ahead(clock, before, SystemTime::now()))))
     }
 
     /// Gives an order, and waits for as long as it takes. It is never sent twice.
@@ -135,7 +162,7 @@ fn is_not_you(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-fn understood<T: DeserializeOwned>(Answer { status, body }: Answer) -> Result<T, Fault> {
+fn understood<T: DeserializeOwned>(Answer { status, body, .. }: Answer) -> Result<T, Fault> {
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(Fault::Strange);
     }

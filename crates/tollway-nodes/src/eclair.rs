@@ -4,14 +4,16 @@
 //! What this file decides is how the fee limit is said: eclair takes the larger of a share and of whole
 //! satoshi, so the share is zero and the satoshi are those that fit.
 
+mod owner;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
 use l402::{
-    Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, PaymentHash,
-    Preimage, Why,
+    Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator,
+    PaymentHash, Preimage, Why,
 };
 use serde::Deserialize;
 
@@ -19,6 +21,8 @@ use crate::address::{Address, bad};
 use crate::api::{Api, Fault, Login};
 use crate::http::{Call, Trust, Web};
 use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word};
+
+use owner::Owner;
 
 const NAME: &str = "eclair";
 const EXAMPLE: &str = "eclair://127.0.0.1:8080?password=file:/home/me/eclair.password";
@@ -35,7 +39,7 @@ pub struct EclairDriver;
 /// An open node.
 #[derive(Debug)]
 struct Eclair {
-    api: Api,
+    api: Arc<Api>,
     network: Network,
 }
 
@@ -112,23 +116,8 @@ impl Driver for EclairDriver {
     }
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
-        let address = Address::parse(NAME, url, EXAMPLE)?;
-        let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
-        let mut parameters = address.only_parameters()?;
-        let trust = match url.scheme() {
-            "eclair+https" => {
-                Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned))
-            }
-            _ => None,
-        };
-        let password = parameters.take_secret("password")?;
-        parameters.finish("an eclair URL takes password")?;
-        let Some(password) = password else {
-            let remedy = "is missing: put eclair.api.password of eclair.conf into a file, and give \
-                          password=file:/path/to/it";
-            return Err(bad(NAME, "password", remedy));
-        };
-        let api = Api::new(NAME, Web::new(&host, port, trust), password, Login::Password);
+        let api = settings(url)?;
+        let operator = Arc::new(Owner { api: Arc::clone(&api) });
         let info: Result<Info, Fault> = api.query(Call::form("/getinfo", &[])).await;
         let info = info.map_err(|fault| api.error(fault))?;
         let network = info.network.parse().map_err(|_| {
@@ -136,8 +125,33 @@ impl Driver for EclairDriver {
         })?;
         let node = Arc::new(Eclair { api, network });
         let payer = Arc::new(Paying::new(Arc::clone(&node)));
-        Ok(Node { payer: Some(payer), invoicer: Some(Arc::new(Invoicing(node))) })
+        let invoicer = Arc::new(Invoicing(node));
+        Ok(Node { payer: Some(payer), invoicer: Some(invoicer), operator: Some(operator) })
     }
+
+    async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
+        Ok(Arc::new(Owner { api: settings(url)? }))
+    }
+}
+
+fn settings(url: &NodeUrl) -> Result<Arc<Api>, OpenError> {
+    let address = Address::parse(NAME, url, EXAMPLE)?;
+    let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
+    let mut parameters = address.only_parameters()?;
+    let trust = match url.scheme() {
+        "eclair+https" => {
+            Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned))
+        }
+        _ => None,
+    };
+    let password = parameters.take_secret("password")?;
+    parameters.finish("an eclair URL takes password")?;
+    let Some(password) = password else {
+        let remedy = "is missing: put eclair.api.password of eclair.conf into a file, and give \
+                      password=file:/path/to/it";
+        return Err(bad(NAME, "password", remedy));
+    };
+    Ok(Arc::new(Api::new(NAME, Web::new(&host, port, trust), password, Login::Password)))
 }
 
 fn paid(preimage: &str, fees: impl Iterator<Item = u64>) -> Result<Word, NodeError> {

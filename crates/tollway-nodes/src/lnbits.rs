@@ -5,14 +5,16 @@
 //! one and pays no more. What this file decides is that an order is given only where that reserve fits
 //! under the order's own limit.
 
+mod owner;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
 use l402::{
-    Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, PaymentHash,
-    Preimage, Why,
+    Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator,
+    PaymentHash, Preimage, Why,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +23,8 @@ use crate::address::{Address, bad};
 use crate::api::{Api, Fault, Login};
 use crate::http::{Call, Trust, Web};
 use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word};
+
+use owner::Owner;
 
 const NAME: &str = "lnbits";
 const EXAMPLE: &str = "lnbits://lnbits.example?key=file:/home/me/lnbits.key&network=mainnet";
@@ -39,7 +43,7 @@ pub struct LnbitsDriver;
 /// An open wallet.
 #[derive(Debug)]
 struct Lnbits {
-    api: Api,
+    api: Arc<Api>,
     network: Network,
 }
 
@@ -47,6 +51,9 @@ struct Lnbits {
 #[derive(Debug, Deserialize)]
 struct Purse {
     id: Option<String>,
+    name: Option<String>,
+    /// In millisatoshi.
+    balance: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,34 +107,47 @@ impl Driver for LnbitsDriver {
     }
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
-        let address = Address::parse(NAME, url, EXAMPLE)?;
-        let (host, port) = (address.host.clone(), address.port);
-        let mut parameters = address.only_parameters()?;
-        let (trust, port) = match url.scheme() {
-            "lnbits+http" => (None, port.unwrap_or(80)),
-            _ => {
-                let pinned = parameters.take_file("cert")?;
-                (Some(pinned.map_or_else(Trust::public, Trust::pinned)), port.unwrap_or(443))
-            }
-        };
-        let key = parameters.take_secret("key")?;
-        let network = parameters.take("network");
-        parameters.finish("an lnbits URL takes key, network and cert")?;
-        let missing = |name, remedy| bad(NAME, name, format!("is missing: {remedy}"));
-        let key = key.ok_or_else(|| {
-            missing("key", "put the wallet's key into a file, and give key=file:/path/to/it")
-        })?;
-        let network = network.ok_or_else(|| {
-            missing("network", "LNbits does not say it; network=mainnet if the money is real")
-        })?;
-        let network = network.parse().map_err(|error| bad(NAME, "network", format!("{error}")))?;
-        let api = Api::new(NAME, Web::new(&host, port, trust), key, Login::Header("x-api-key"));
+        let (api, network) = settings(url)?;
+        let operator = Arc::new(Owner { api: Arc::clone(&api), network });
         let purse: Result<Purse, Fault> = api.query(Call::get("/api/v1/wallet")).await;
         let is_admin = purse.map_err(|fault| api.error(fault))?.id.is_some();
         let node = Arc::new(Lnbits { api, network });
         let payer = is_admin.then(|| Arc::new(Paying::new(Arc::clone(&node))) as _);
-        Ok(Node { payer, invoicer: Some(Arc::new(Invoicing(node))) })
+        let invoicer = Arc::new(Invoicing(node));
+        Ok(Node { payer, invoicer: Some(invoicer), operator: Some(operator) })
     }
+
+    async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
+        let (api, network) = settings(url)?;
+        Ok(Arc::new(Owner { api, network }))
+    }
+}
+
+/// The way to the wallet, and the network its server's node is said to be on.
+fn settings(url: &NodeUrl) -> Result<(Arc<Api>, Network), OpenError> {
+    let address = Address::parse(NAME, url, EXAMPLE)?;
+    let (host, port) = (address.host.clone(), address.port);
+    let mut parameters = address.only_parameters()?;
+    let (trust, port) = match url.scheme() {
+        "lnbits+http" => (None, port.unwrap_or(80)),
+        _ => {
+            let pinned = parameters.take_file("cert")?;
+            (Some(pinned.map_or_else(Trust::public, Trust::pinned)), port.unwrap_or(443))
+        }
+    };
+    let key = parameters.take_secret("key")?;
+    let network = parameters.take("network");
+    parameters.finish("an lnbits URL takes key, network and cert")?;
+    let missing = |name, remedy| bad(NAME, name, format!("is missing: {remedy}"));
+    let key = key.ok_or_else(|| {
+        missing("key", "put the wallet's key into a file, and give key=file:/path/to/it")
+    })?;
+    let network = network.ok_or_else(|| {
+        missing("network", "LNbits does not say it; network=mainnet if the money is real")
+    })?;
+    let network = network.parse().map_err(|error| bad(NAME, "network", format!("{error}")))?;
+    let api = Api::new(NAME, Web::new(&host, port, trust), key, Login::Header("x-api-key"));
+    Ok((Arc::new(api), network))
 }
 
 impl Look {

@@ -4,14 +4,16 @@
 //! phoenixd counts in whole satoshi and takes no limit for a fee: its fee is published, 0.4 % and 4 sat.
 //! What this file decides is that an order is given only where that fits under the order's own limit.
 
+mod owner;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
 use l402::{
-    Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, PaymentHash,
-    Preimage, Why,
+    Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator,
+    PaymentHash, Preimage, Why,
 };
 use serde::Deserialize;
 
@@ -19,6 +21,8 @@ use crate::address::{Address, bad};
 use crate::api::{Api, Fault, Login};
 use crate::http::{Call, Trust, Web};
 use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word};
+
+use owner::Owner;
 
 const NAME: &str = "phoenixd";
 const EXAMPLE: &str = "phoenixd://127.0.0.1:9740?password=file:/home/me/phoenixd.password";
@@ -39,7 +43,7 @@ pub struct PhoenixdDriver;
 /// An open node.
 #[derive(Debug)]
 struct Phoenixd {
-    api: Api,
+    api: Arc<Api>,
     network: Network,
 }
 
@@ -109,24 +113,8 @@ impl Driver for PhoenixdDriver {
     }
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
-        let address = Address::parse(NAME, url, EXAMPLE)?;
-        let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
-        let mut parameters = address.only_parameters()?;
-        let trust = match url.scheme() {
-            "phoenixd+https" => {
-                Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned))
-            }
-            _ => None,
-        };
-        let password = parameters.take_secret("password")?;
-        let limited = parameters.take_yes_or_no("limited")?;
-        parameters.finish("a phoenixd URL takes password and limited")?;
-        let Some(password) = password else {
-            let remedy = "is missing: put http-password of ~/.phoenix/phoenix.conf into a file, \
-                          and give password=file:/path/to/it";
-            return Err(bad(NAME, "password", remedy));
-        };
-        let api = Api::new(NAME, Web::new(&host, port, trust), password, Login::Password);
+        let (api, limited) = settings(url)?;
+        let operator = Arc::new(Owner { api: Arc::clone(&api), limited });
         let info: Result<Info, Fault> = api.query(Call::get("/getinfo")).await;
         let info = info.map_err(|fault| api.error(fault))?;
         let network = info.chain.parse().map_err(|_| {
@@ -134,8 +122,37 @@ impl Driver for PhoenixdDriver {
         })?;
         let node = Arc::new(Phoenixd { api, network });
         let payer = (!limited).then(|| Arc::new(Paying::new(Arc::clone(&node))) as _);
-        Ok(Node { payer, invoicer: Some(Arc::new(Invoicing(node))) })
+        let invoicer = Arc::new(Invoicing(node));
+        Ok(Node { payer, invoicer: Some(invoicer), operator: Some(operator) })
     }
+
+    async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
+        let (api, limited) = settings(url)?;
+        Ok(Arc::new(Owner { api, limited }))
+    }
+}
+
+/// The way to the node, and whether the password is the limited one.
+fn settings(url: &NodeUrl) -> Result<(Arc<Api>, bool), OpenError> {
+    let address = Address::parse(NAME, url, EXAMPLE)?;
+    let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
+    let mut parameters = address.only_parameters()?;
+    let trust = match url.scheme() {
+        "phoenixd+https" => {
+            Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned))
+        }
+        _ => None,
+    };
+    let password = parameters.take_secret("password")?;
+    let limited = parameters.take_yes_or_no("limited")?;
+    parameters.finish("a phoenixd URL takes password and limited")?;
+    let Some(password) = password else {
+        let remedy = "is missing: put http-password of ~/.phoenix/phoenix.conf into a file, and \
+                      give password=file:/path/to/it";
+        return Err(bad(NAME, "password", remedy));
+    };
+    let api = Api::new(NAME, Web::new(&host, port, trust), password, Login::Password);
+    Ok((Arc::new(api), limited))
 }
 
 fn paid(preimage: Option<&str>, fee: Msat) -> Result<Word, NodeError> {

@@ -4,6 +4,8 @@
 //! What this file decides is what a silence means. Before an order was sent it is `not paid`; from
 //! the first byte on it is `unknown`, until the purse says otherwise.
 
+mod owner;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,13 +18,15 @@ use l402::purse::{
 };
 use l402::{
     Driver, Invoice, Invoicer, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError,
-    Outcome, Paid, PayError, PayOrder, Payer, PaymentHash, Why,
+    Operator, Outcome, Paid, PayError, PayOrder, Payer, PaymentHash, Why,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::doubt::{Doubts, Order};
 use crate::http::{Answer, Call, Http, NoAnswer, UnixSocket};
+
+use owner::Owner;
 
 const NAME: &str = "purse";
 /// How long a purse may take for an answer that needs no payment.
@@ -37,7 +41,7 @@ pub struct PurseDriver;
 /// A purse that has said what it can do.
 #[derive(Debug)]
 struct Purse {
-    http: Http<UnixSocket>,
+    http: Arc<Http<UnixSocket>>,
     network: Network,
     doubts: Arc<Doubts>,
 }
@@ -75,16 +79,25 @@ impl Driver for PurseDriver {
     }
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
-        let nobody =
-            |source: io::Error| NodeError::new(NAME, NodeErrorKind::Refused).because(source);
-        let http = Http::new(UnixSocket::new(socket(url)?).map_err(nobody)?);
+        let http = connect(url)?;
+        let operator = Arc::new(Owner { http: Arc::clone(&http) });
         let info: Info = read(query(&http, &Call::get("/v1/info")).await?)?;
         let purse = Arc::new(Purse { http, network: info.network, doubts: Arc::default() });
         Ok(Node {
             payer: info.can_pay.then(|| Arc::clone(&purse) as Arc<dyn Payer>),
             invoicer: info.can_invoice.then_some(purse as Arc<dyn Invoicer>),
+            operator: Some(operator),
         })
     }
+
+    async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
+        Ok(Arc::new(Owner { http: connect(url)? }))
+    }
+}
+
+fn connect(url: &NodeUrl) -> Result<Arc<Http<UnixSocket>>, OpenError> {
+    let nobody = |source: io::Error| NodeError::new(NAME, NodeErrorKind::Refused).because(source);
+    Ok(Arc::new(Http::new(UnixSocket::new(socket(url)?).map_err(nobody)?)))
 }
 
 /// The socket's path out of `purse:/path`.
@@ -241,7 +254,7 @@ async fn within_reason(
 }
 
 /// What was asked for, or the purse's own words why not.
-fn read<T: DeserializeOwned>(Answer { status, body }: Answer) -> Result<T, NodeError> {
+fn read<T: DeserializeOwned>(Answer { status, body, .. }: Answer) -> Result<T, NodeError> {
     if status == StatusCode::OK {
         return serde_json::from_slice(&body)
             .map_err(|source| strange(Strange::Body { status, source }));

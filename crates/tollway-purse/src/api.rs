@@ -16,6 +16,7 @@ use l402::{Invoice, Invoicer, Msat, Network, Node, NodeErrorKind, PayOrder, Paye
 use serde::de::DeserializeOwned;
 
 use crate::hold::{Hold, Holds, NotTaken};
+use crate::owner;
 use crate::peer::{self, MaybeTurn};
 use crate::refuse::Refused;
 use crate::turn::Turn;
@@ -35,8 +36,8 @@ pub(crate) struct Service {
     pub(crate) holds: Holds,
 }
 
-type Reply<T> = Result<Json<T>, Refused>;
-type Shared = State<Arc<Service>>;
+pub(crate) type Reply<T> = Result<Json<T>, Refused>;
+pub(crate) type Shared = State<Arc<Service>>;
 type Body = Result<Bytes, BytesRejection>;
 type Hash = Result<Path<String>, PathRejection>;
 
@@ -48,6 +49,9 @@ pub(crate) fn router(service: Arc<Service>, own: u32) -> Router {
         .route("/v1/outcome/{hash}", get(outcome))
         .route("/v1/invoice", post(invoice))
         .route("/v1/settled/{hash}", get(settled))
+        .route("/v1/node", get(owner::node))
+        .route("/v1/balance", get(owner::balance))
+        .route("/v1/payments", get(owner::payments))
         .fallback(async || Refused::Path)
         .method_not_allowed_fallback(async || Refused::Method)
         .with_state(service)

@@ -21,6 +21,8 @@
 
 mod api;
 mod hold;
+pub mod nwc;
+mod owner;
 mod peer;
 mod refuse;
 mod serve;

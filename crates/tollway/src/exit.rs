@@ -55,6 +55,7 @@ impl Exit {
             | Failure::Devnet(_)
             | Failure::Demo(_) => Self::General,
             Failure::Fetch(error) => of_fetch(error),
+            Failure::Node(failure) => failure.exit(),
             Failure::BrokeOff(_) => Self::Network,
             Failure::Open(OpenError::Node(_)) => Self::Network,
             Failure::Open(_) => Self::Usage,

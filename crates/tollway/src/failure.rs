@@ -13,6 +13,7 @@ use tollway_purse::BindError;
 
 use crate::fetch::ask::AskError;
 use crate::fetch::sink::LONGEST_IN_JSON;
+use crate::node::NodeFailure;
 
 /// A command failed. Messages may quote hostile text: whoever prints one escapes it.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,9 @@ pub(crate) enum Failure {
     /// A purse could not take its place.
     #[error(transparent)]
     Purse(#[from] BindError),
+    /// A node was looked at or used, and that failed.
+    #[error(transparent)]
+    Node(#[from] NodeFailure),
     /// The private network did not come up.
     #[error(transparent)]
     Devnet(#[from] DevnetError),
@@ -126,6 +130,7 @@ impl Failure {
             Self::Secret(_) => "secret",
             Self::Gateway(_) => "gateway",
             Self::Purse(_) => "purse",
+            Self::Node(failure) => failure.kind(),
             Self::Devnet(_) => "devnet",
             Self::Demo(_) => "demo",
         }
@@ -149,6 +154,7 @@ impl Failure {
                 "run the same command again: what was paid for is not paid for again"
             }
             Self::Fetch(error) => return fetch_hint(error).map(str::to_owned),
+            Self::Node(failure) => return failure.hint(),
             Self::Stdout(_)
             | Self::Io { .. }
             | Self::Ask(_)
@@ -174,6 +180,7 @@ impl Failure {
     pub(crate) fn money(&self) -> Option<(MoneyMoved, Option<PaymentHash>)> {
         match self {
             Self::Fetch(error) => Some((error.money_moved(), error.payment())),
+            Self::Node(failure) => failure.money(),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ mod failure;
 mod fetch;
 mod flags;
 mod log;
+mod node;
 mod nodes;
 mod output;
 mod serve;

@@ -1,9 +1,13 @@
 //! Every node driver there is, and how a URL on the command line, in the environment or in a
-//! configuration file becomes an open node.
+//! configuration file becomes an open node. Where a URL names an environment variable, it is read
+//! here: libraries do not know the environment.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use l402::{Driver, Invoicer, Node, NodeUrl, Payer, node};
+use l402::{Driver, Invoicer, Node, NodeUrl, OpenError, Operator, Payer, Secret, node};
+use percent_encoding::percent_decode_str;
 use tollway_ldk::Ldk;
 
 use crate::failure::Failure;
@@ -16,15 +20,12 @@ fn drivers() -> Vec<&'static dyn Driver> {
 }
 
 /// Opens whatever the URL names. A path in it may begin with `~/`.
-pub(crate) async fn open(url: &NodeUrl, shell: &Shell) -> Result<Node, l402::OpenError> {
-    node::open(&at_home(url, shell), &drivers()).await
+pub(crate) async fn open(url: &NodeUrl, shell: &Shell) -> Result<Node, OpenError> {
+    node::open(&whole(url, shell)?, &drivers()).await
 }
 
 /// The half that can spend.
-pub(crate) async fn open_payer(
-    url: &NodeUrl,
-    shell: &Shell,
-) -> Result<Arc<dyn Payer>, l402::OpenError> {
+pub(crate) async fn open_payer(url: &NodeUrl, shell: &Shell) -> Result<Arc<dyn Payer>, OpenError> {
     open(url, shell).await?.payer.ok_or_else(|| cannot(url, "spend"))
 }
 
@@ -37,23 +38,98 @@ pub(crate) async fn open_invoicer(
     Ok(node.invoicer.ok_or_else(|| cannot(url, "be paid"))?)
 }
 
-fn cannot(url: &NodeUrl, what: &str) -> l402::OpenError {
+/// Its owner's side, which is there even where the node is not ready to be used.
+pub(crate) async fn operate(url: &NodeUrl, shell: &Shell) -> Result<Arc<dyn Operator>, OpenError> {
+    node::operate(&whole(url, shell)?, &drivers()).await
+}
+
+/// The refusal of a node that was opened and lacks one side.
+pub(crate) fn cannot(url: &NodeUrl, what: &str) -> OpenError {
+    let problem = format!("cannot {what} with what this URL allows; give it a credential that may");
+    bad(url, "node", problem)
+}
+
+fn bad(url: &NodeUrl, parameter: &str, problem: String) -> OpenError {
     let drivers = drivers();
     let driver = drivers.iter().find(|driver| driver.schemes().contains(&url.scheme()));
     let driver = driver.and_then(|driver| driver.schemes().first().copied()).unwrap_or("node");
-    l402::OpenError::BadUrl {
-        driver,
-        parameter: "node".to_owned(),
-        problem: format!("cannot {what} with what this URL allows; give it a credential that may"),
+    OpenError::BadUrl { driver, parameter: parameter.to_owned(), problem }
+}
+
+/// The URL with its `~/` spelled out, and with the secrets that the environment keeps for it.
+fn whole(url: &NodeUrl, shell: &Shell) -> Result<NodeUrl, OpenError> {
+    let mut whole = at_home(url, shell);
+    for (parameter, place) in places(url.expose()) {
+        let Some(name) = place.strip_prefix("env:") else { continue };
+        let secret = shell.variable(name).filter(|secret| !secret.is_empty()).ok_or_else(|| {
+            let problem = format!("is to be in the environment variable {name}, which is not set");
+            bad(url, &parameter, problem)
+        })?;
+        whole = whole.with_secret(place, Secret::new(secret));
     }
+    Ok(whole)
+}
+
+/// The places that a URL names for what it needs: as the whole of it (`scheme:env:NAME`), or as the
+/// values of parameters.
+fn places(url: &str) -> Vec<(String, String)> {
+    let (head, query) = url.split_once('?').unwrap_or((url, ""));
+    let rest = head.split_once(':').map_or("", |(_scheme, rest)| rest);
+    let mut places = Vec::new();
+    if is_place(rest) {
+        places.push(("url".to_owned(), rest.to_owned()));
+    }
+    for parameter in query.split('&') {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = percent_decode_str(value).decode_utf8_lossy();
+        if is_place(&value) {
+            places.push((name.to_owned(), value.into_owned()));
+        }
+    }
+    places
+}
+
+fn is_place(text: &str) -> bool {
+    text.starts_with("env:") || text.starts_with("file:")
+}
+
+/// The files of secrets that the URL names and that others than their owner can read. Certificates
+/// are no secrets.
+pub(crate) fn files_others_can_read(url: &NodeUrl, shell: &Shell) -> Vec<PathBuf> {
+    let url = at_home(url, shell);
+    let files = places(url.expose()).into_iter().filter(|(parameter, _)| parameter != "cert");
+    let files = files.filter_map(|(_, place)| place.strip_prefix("file:").map(PathBuf::from));
+    files
+        .filter(|file| file.metadata().is_ok_and(|metadata| metadata.mode() & 0o077 != 0))
+        .collect()
 }
 
 fn at_home(url: &NodeUrl, shell: &Shell) -> NodeUrl {
-    let text = url.expose();
-    match (text.split_once(":~/"), shell.home()) {
-        (Some((scheme, rest)), Some(home)) => {
-            NodeUrl::new(format!("{scheme}:{}/{rest}", home.display()))
+    match shell.home() {
+        Some(home) if url.expose().contains(":~/") => {
+            NodeUrl::new(url.expose().replace(":~/", &format!(":{}/", home.display())))
         }
         _ => url.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_of_secrets_are_found_wherever_they_stand() {
+        let found = |url| {
+            let places = places(url).into_iter();
+            places.map(|(name, place)| format!("{name} {place}")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            found("lnd://h:1?cert=file:/c&macaroon=env:MAC"),
+            ["cert file:/c", "macaroon env:MAC"]
+        );
+        assert_eq!(found("nostr+walletconnect:env:WALLET?fees=wallet"), ["url env:WALLET"]);
+        assert_eq!(found("lnd://h:1?macaroon=env%3AMAC"), ["macaroon env:MAC"]);
+        assert!(found("purse:/run/purse.sock").is_empty());
+        assert!(found("").is_empty());
     }
 }

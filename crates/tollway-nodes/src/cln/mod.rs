@@ -4,6 +4,7 @@
 //! What this file decides is where the node is, what the rune allows and whether the node is ready.
 
 mod node;
+mod owner;
 mod rpc;
 mod rune;
 mod wire;
@@ -12,13 +13,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use l402::{Driver, Node, NodeErrorKind, NodeUrl, OpenError};
+use l402::{Driver, Node, NodeErrorKind, NodeUrl, OpenError, Operator};
 
 use crate::address::{Address, Parameters, bad};
 use crate::http::{Trust, Web};
 use crate::remote::{Invoicing, Paying};
 
 use node::Cln;
+use owner::Owner;
 use rpc::{Rpc, Trouble};
 use rune::{BUYER, SELLER};
 use wire::Info;
@@ -51,10 +53,7 @@ impl Driver for ClnDriver {
     }
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
-        let (rpc, private) = match url.scheme() {
-            "cln+https" => rest(url)?,
-            _ => socket(url)?,
-        };
+        let (rpc, private) = settings(url)?;
         let (pays, is_paid) = (rpc.lacks(&BUYER)?, rpc.lacks(&SELLER)?);
         if let (Some(buyer), Some(seller)) = (&pays, &is_paid) {
             let useless = Trouble::Useless { buyer: buyer.clone(), seller: seller.clone() };
@@ -62,12 +61,28 @@ impl Driver for ClnDriver {
         }
         let info: Info = rpc.query("getinfo", &serde_json::json!({})).await?;
         let network = info.ready()?;
+        let operator = Arc::new(Owner::new(Arc::clone(&rpc)));
         let cln = Arc::new(Cln::new(rpc, network, private));
         Ok(Node {
             payer: pays.is_none().then(|| Arc::new(Paying::new(Arc::clone(&cln))) as _),
             invoicer: is_paid.is_none().then(|| Arc::new(Invoicing(cln)) as _),
+            operator: Some(operator),
         })
     }
+
+    async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
+        let (rpc, _private) = settings(url)?;
+        Ok(Arc::new(Owner::new(rpc)))
+    }
+}
+
+/// The way to the node, and whether invoices name its private channels.
+fn settings(url: &NodeUrl) -> Result<(Arc<Rpc>, bool), OpenError> {
+    let (rpc, private) = match url.scheme() {
+        "cln+https" => rest(url)?,
+        _ => socket(url)?,
+    };
+    Ok((Arc::new(rpc), private))
 }
 
 /// `cln:/path`.
@@ -78,7 +93,7 @@ fn socket(url: &NodeUrl) -> Result<(Rpc, bool), OpenError> {
     if !path.starts_with('/') || path.starts_with("//") {
         return Err(bad(NAME, "path", format!("must begin with one `/`, as in {SOCKET_EXAMPLE}")));
     }
-    let mut parameters = Parameters::parse(NAME, query)?;
+    let mut parameters = Parameters::parse(NAME, url, query)?;
     let private = parameters.take_yes_or_no("private")?;
     parameters.finish("a cln URL takes private")?;
     Ok((Rpc::at_socket(PathBuf::from(path)), private))

@@ -2,7 +2,7 @@
 //! with the end of the first; `listpays` says how it ended.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use l402::{Msat, Network, NodeError, NodeErrorKind, PaymentHash, Why};
@@ -23,7 +23,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// An open node.
 #[derive(Debug)]
 pub(super) struct Cln {
-    pub(super) rpc: Rpc,
+    rpc: Arc<Rpc>,
     pub(super) network: Network,
     /// Whether invoices name the node's private channels.
     pub(super) private: bool,
@@ -54,7 +54,7 @@ impl Past {
 }
 
 impl Cln {
-    pub(super) fn new(rpc: Rpc, network: Network, private: bool) -> Self {
+    pub(super) fn new(rpc: Arc<Rpc>, network: Network, private: bool) -> Self {
         let past = Past { opened: SystemTime::now(), ours: Mutex::default() };
         Self { rpc, network, private, past }
     }

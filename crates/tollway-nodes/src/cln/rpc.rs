@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue};
 use l402::{NodeError, NodeErrorKind};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::NAME;
 use super::rune::{self, Part, Rune};
 use crate::http::{Answer, Call, Http, NoAnswer, Web};
-use crate::watched::Watched;
+use crate::watched::{Kept, Watched};
 
 /// How long the node may take for an answer that needs no payment.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ impl Rpc {
         Self::Socket(path)
     }
 
-    pub(super) fn by_rest(web: Web, rune: PathBuf) -> Self {
+    pub(super) fn by_rest(web: Web, rune: Kept) -> Self {
         Self::Rest(Box::new(Rest { http: Http::new(web), rune: Watched::new(rune, rune::read) }))
     }
 
@@ -128,12 +128,33 @@ impl Rpc {
         }
     }
 
+    /// The commands that make smaller runes, if this one can empty the node. Whoever may open the
+    /// socket is the node's owner.
+    pub(super) fn too_wide(&self) -> Result<Option<String>, NodeError> {
+        match self {
+            Self::Socket(_) => Ok(None),
+            Self::Rest(rest) => {
+                let rune = rest.rune.now().map_err(|error| NodeError::from(Fault::Rune(error)))?;
+                Ok(rune.too_wide())
+            }
+        }
+    }
+
     /// Asks for something that no money hangs on.
     pub(super) async fn query<T: DeserializeOwned>(
         &self,
         method: &'static str,
         parameters: &impl Serialize,
     ) -> Result<T, Fault> {
+        Ok(self.dated(method, parameters).await?.0)
+    }
+
+    /// The same, and what the server's clock showed where that is another machine's.
+    pub(super) async fn dated<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        parameters: &impl Serialize,
+    ) -> Result<(T, Option<SystemTime>), Fault> {
         match timeout(ANSWER, self.call(method, parameters, true)).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::TimedOut),
@@ -146,7 +167,7 @@ impl Rpc {
         method: &'static str,
         parameters: &impl Serialize,
     ) -> Result<T, Fault> {
-        self.call(method, parameters, false).await
+        Ok(self.call(method, parameters, false).await?.0)
     }
 
     async fn call<T: DeserializeOwned>(
@@ -154,13 +175,13 @@ impl Rpc {
         method: &'static str,
         parameters: &impl Serialize,
         may_be_repeated: bool,
-    ) -> Result<T, Fault> {
+    ) -> Result<(T, Option<SystemTime>), Fault> {
         let Rest { http, rune } = match self {
             Self::Socket(path) => {
                 let request = Request { jsonrpc: "2.0", id: "tollway", method, params: parameters };
                 let body = serde_json::to_vec(&request).expect("these shapes are JSON");
                 let answer = by_socket(path, body).await.map_err(Fault::NoAnswer)?;
-                return read(&answer, method);
+                return Ok((read(&answer, method)?, None));
             }
             Self::Rest(rest) => &**rest,
         };
@@ -170,9 +191,9 @@ impl Rpc {
         value.set_sensitive(true);
         let call = Call::post(format!("/v1/{method}"), parameters).with(RUNE, value);
         let answer = if may_be_repeated { http.ask(&call).await } else { http.order(&call).await };
-        let Answer { status, body } = answer.map_err(Fault::NoAnswer)?;
+        let Answer { status, body, clock } = answer.map_err(Fault::NoAnswer)?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(Fault::Strange);
+            return Ok((serde_json::from_slice(&body).map_err(Fault::Strange)?, clock));
         }
         let refusal = match serde_json::from_slice(&body).map_err(Fault::Strange)? {
             Envelope::<()> { error: Some(refusal), .. } => refusal,

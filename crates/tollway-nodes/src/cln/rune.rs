@@ -23,11 +23,22 @@ pub(super) struct Part {
 
 pub(super) static BUYER: Part = Part { methods: &["getinfo", "pay", "listpays"] };
 pub(super) static SELLER: Part = Part { methods: &["getinfo", "invoice", "listinvoices"] };
+/// Whoever looks at the node's money and changes nothing.
+pub(super) static OBSERVER: Part =
+    Part { methods: &["getinfo", "listfunds", "listpeerchannels", "listpays", "listinvoices"] };
+/// Whoever opens and closes channels. That is enough to give all the node has away.
+static OWNER: Part = Part {
+    methods: &["getinfo", "newaddr", "connect", "fundchannel", "close", "listpeerchannels"],
+};
+/// Methods that can empty the node or let others do it.
+const WIDE: &[&str] = &["withdraw", "fundchannel", "close", "createrune", "stop"];
 
 impl Part {
     /// The part that calls this method.
     pub(super) fn that_calls(method: &str) -> &'static Self {
-        if BUYER.methods.contains(&method) { &BUYER } else { &SELLER }
+        let parts = [&BUYER, &SELLER, &OBSERVER, &OWNER];
+        let calls = |part: &&&Self| part.methods.contains(&method);
+        parts.iter().find(calls).copied().unwrap_or(&SELLER)
     }
 
     /// Makes a rune for exactly what is needed.
@@ -55,9 +66,20 @@ struct Alternative {
 impl Rune {
     /// The command for what is lacking for that part, or nothing if nothing is.
     pub(super) fn lacks(&self, part: &Part) -> Option<String> {
-        let may =
-            |method: &&str| self.restrictions.iter().all(|any| any.iter().any(|a| a.may(method)));
-        (!part.methods.iter().all(may)).then(|| part.command())
+        let lacks = !part.methods.iter().all(|method| self.may(method));
+        lacks.then(|| part.command())
+    }
+
+    /// The commands for smaller ones, if it can empty the node.
+    pub(super) fn too_wide(&self) -> Option<String> {
+        WIDE.iter().any(|method| self.may(method)).then(|| {
+            let (buyer, seller) = (BUYER.command(), SELLER.command());
+            format!("A smaller one to pay: {buyer}. A smaller one to be paid: {seller}")
+        })
+    }
+
+    fn may(&self, method: &str) -> bool {
+        self.restrictions.iter().all(|any| any.iter().any(|a| a.may(method)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use l402::operator::About;
 use l402::{Msat, Network, NodeError, NodeErrorKind, Preimage, Why};
 use serde::{Deserialize, Deserializer};
 
@@ -11,12 +12,32 @@ use crate::remote::Word;
 /// `getinfo`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Info {
+    id: Option<String>,
+    alias: Option<String>,
+    version: Option<String>,
+    blockheight: Option<u32>,
+    num_peers: Option<u32>,
     network: String,
     warning_bitcoind_sync: Option<String>,
     warning_lightningd_sync: Option<String>,
 }
 
 impl Info {
+    /// All it says of itself.
+    pub(super) fn about(self) -> About {
+        let synced = self.warning_bitcoind_sync.is_none() && self.warning_lightningd_sync.is_none();
+        About {
+            id: self.id.and_then(|id| id.parse().ok()),
+            alias: self.alias,
+            version: self.version,
+            network: self.network.parse().ok(),
+            height: self.blockheight,
+            synced: Some(synced),
+            peers: self.num_peers,
+            clock_ahead_s: None,
+        }
+    }
+
     /// The network it is on, once it has caught up with the chain.
     pub(super) fn ready(self) -> Result<Network, NodeError> {
         if let Some(warning) = self.warning_bitcoind_sync.or(self.warning_lightningd_sync) {
@@ -148,7 +169,7 @@ enum Amount {
     Text(String),
 }
 
-fn msat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Msat, D::Error> {
+pub(super) fn msat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Msat, D::Error> {
     let number = match Amount::deserialize(deserializer)? {
         Amount::Number(number) => Some(number),
         Amount::Text(text) => text.strip_suffix("msat").and_then(|text| text.parse().ok()),
@@ -156,7 +177,9 @@ fn msat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Msat, D::Error> {
     number.map(Msat::from_msat).ok_or_else(|| serde::de::Error::custom("no amount in msat"))
 }
 
-fn some_msat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Msat>, D::Error> {
+pub(super) fn some_msat<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Msat>, D::Error> {
     msat(deserializer).map(Some)
 }
 

@@ -8,10 +8,10 @@ mod web;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -77,6 +77,16 @@ pub(crate) struct Call {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
+    /// What the server's clock showed, where it says it.
+    pub(crate) clock: Option<SystemTime>,
+}
+
+impl Answer {
+    fn new(head: &response::Parts, body: Bytes) -> Self {
+        let date = head.headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        let clock = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        Self { status: head.status, body, clock }
+    }
 }
 
 /// There is no answer.
@@ -117,6 +127,10 @@ impl Call {
             headers: HeaderMap::new(),
             body: Bytes::new(),
         }
+    }
+
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
     }
 
     pub(crate) fn post(path: impl Into<String>, body: &impl serde::Serialize) -> Self {
@@ -214,7 +228,7 @@ impl<D: Dial> Http<D> {
             }
         };
         read.truncate(end);
-        Ok(Answer { status: head.status, body: read.freeze() })
+        Ok(Answer::new(&head, read.freeze()))
     }
 
     async fn connect(&self) -> Result<Connection, NoAnswer> {
@@ -229,7 +243,7 @@ impl<D: Dial> Http<D> {
         let (head, body) = self.head(&mut connection, call).await?.into_parts();
         let body = Limited::new(body, D::LONGEST_ANSWER).collect().await.map_err(NoAnswer::Lost)?;
         self.idle.keep(connection);
-        Ok(Answer { status: head.status, body: body.to_bytes() })
+        Ok(Answer::new(&head, body.to_bytes()))
     }
 
     async fn head(

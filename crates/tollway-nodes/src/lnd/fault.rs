@@ -1,8 +1,6 @@
 //! What lnd and the way to it can answer instead of what was asked, and what to do about it. lnd says
 //! most of it in words; the codes are gRPC's.
 
-use std::path::PathBuf;
-
 use l402::{NodeError, NodeErrorKind};
 
 use super::NAME;
@@ -58,8 +56,8 @@ pub(super) enum Trouble {
     Useless { buyer: String, seller: String },
     #[error("lnd said: {0}")]
     Said(String),
-    #[error("{path} is no macaroon of lnd's: {source}")]
-    NoMacaroon { path: PathBuf, source: std::io::Error },
+    #[error("no macaroon of lnd's: {0}")]
+    NoMacaroon(std::io::Error),
     #[error("is this lnd's REST port (8080 unless told)? Its gRPC port (10009) does not do: {0}")]
     GrpcPort(NoAnswer),
     #[error("status {status} with a body that is not lnd's")]

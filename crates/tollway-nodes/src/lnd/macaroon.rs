@@ -26,6 +26,16 @@ pub(super) const TRACK: &str = "/routerrpc.Router/TrackPaymentV2";
 pub(super) const ADD: &str = "/lnrpc.Lightning/AddInvoice";
 pub(super) const LOOKUP: &str = "/lnrpc.Lightning/LookupInvoice";
 pub(super) const INFO: &str = "/lnrpc.Lightning/GetInfo";
+pub(super) const COINS: &str = "/lnrpc.Lightning/WalletBalance";
+pub(super) const LIQUIDITY: &str = "/lnrpc.Lightning/ChannelBalance";
+pub(super) const CHANNELS: &str = "/lnrpc.Lightning/ListChannels";
+pub(super) const PENDING: &str = "/lnrpc.Lightning/PendingChannels";
+pub(super) const PAYMENTS: &str = "/lnrpc.Lightning/ListPayments";
+pub(super) const INVOICES: &str = "/lnrpc.Lightning/ListInvoices";
+pub(super) const ADDRESS: &str = "/lnrpc.Lightning/NewAddress";
+pub(super) const CONNECT: &str = "/lnrpc.Lightning/ConnectPeer";
+pub(super) const OPEN: &str = "/lnrpc.Lightning/OpenChannelSync";
+pub(super) const CLOSE: &str = "/lnrpc.Lightning/CloseChannel";
 
 const GET_INFO: Needs = Needs { call: INFO, entity: "info", action: "read" };
 
@@ -45,17 +55,49 @@ pub(super) static SELLER: Part = Part {
     ],
 };
 
+/// Whoever looks at the node's money and changes nothing.
+pub(super) static OBSERVER: Part = Part {
+    name: "observer",
+    needs: &[
+        Needs { call: COINS, entity: "onchain", action: "read" },
+        Needs { call: LIQUIDITY, entity: "offchain", action: "read" },
+        Needs { call: CHANNELS, entity: "offchain", action: "read" },
+        Needs { call: PENDING, entity: "offchain", action: "read" },
+        Needs { call: PAYMENTS, entity: "offchain", action: "read" },
+        Needs { call: INVOICES, entity: "invoices", action: "read" },
+    ],
+};
+
+/// Whoever opens and closes channels. That is enough to give all the node has away.
+static OWNER: Part = Part {
+    name: "owner",
+    needs: &[
+        Needs { call: ADDRESS, entity: "address", action: "write" },
+        Needs { call: CONNECT, entity: "peers", action: "write" },
+        Needs { call: OPEN, entity: "onchain", action: "write" },
+        Needs { call: CLOSE, entity: "onchain", action: "write" },
+        Needs { call: CHANNELS, entity: "offchain", action: "read" },
+        Needs { call: PENDING, entity: "offchain", action: "read" },
+    ],
+};
+
 impl Part {
     /// The part that makes this call.
     pub(super) fn that_makes(call: &str) -> &'static Self {
-        let buys = BUYER.needs.iter().any(|needs| needs.call == call);
-        if buys { &BUYER } else { &SELLER }
+        let parts = [&BUYER, &SELLER, &OBSERVER, &OWNER];
+        let makes = |part: &&&Self| part.needs.iter().any(|needs| needs.call == call);
+        parts.iter().find(makes).copied().unwrap_or(&SELLER)
+    }
+
+    /// The calls that it makes, asking who the node is included.
+    pub(super) fn calls(&self) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().chain([&GET_INFO]).map(|needs| needs.call)
     }
 
     /// Bakes exactly what is needed.
     pub(super) fn command(&self) -> String {
         let mut command = format!("lncli bakemacaroon --save_to {}.macaroon", self.name);
-        for Needs { call, .. } in self.needs.iter().chain([&GET_INFO]) {
+        for call in self.calls() {
             command.push_str(" uri:");
             command.push_str(call);
         }
@@ -83,15 +125,22 @@ impl Allowed {
     }
 
     pub(super) fn warn_if_too_wide(&self) {
-        let wide = [("macaroon", "generate"), ("macaroon", "write"), ("onchain", "write")];
-        if self.0.is_some() && wide.iter().any(|(entity, action)| self.has(entity, action)) {
+        if let Some(remedy) = self.too_wide() {
             tracing::warn!(
                 "this lnd macaroon can do far more than pay and be paid: it can empty the node. \
-                 A smaller one to pay: {}. A smaller one to be paid: {}",
-                BUYER.command(),
-                SELLER.command()
+                 {remedy}"
             );
         }
+    }
+
+    /// The commands that bake smaller ones, if it can empty the node.
+    pub(super) fn too_wide(&self) -> Option<String> {
+        let wide = [("macaroon", "generate"), ("macaroon", "write"), ("onchain", "write")];
+        let is_wide = wide.iter().any(|(entity, action)| self.has(entity, action));
+        is_wide.then(|| {
+            let (buyer, seller) = (BUYER.command(), SELLER.command());
+            format!("A smaller one to pay: {buyer}. A smaller one to be paid: {seller}")
+        })
     }
 
     fn may(&self, needs: &Needs) -> bool {

@@ -7,9 +7,11 @@
 //! What this file decides is what may be done with a macaroon and whether the node is ready. How a
 //! payment ends is [`node`]'s and [`crate::remote`]'s.
 
+mod books;
 mod fault;
 mod macaroon;
 mod node;
+mod owner;
 mod rest;
 mod wire;
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use l402::{Driver, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError};
+use l402::{Driver, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator};
 use tokio::time::{Instant, sleep};
 
 use crate::address::{Address, bad};
@@ -27,6 +29,7 @@ use crate::remote::{Invoicing, Paying};
 use fault::Trouble;
 use macaroon::{Allowed, BUYER, SELLER};
 use node::Lnd;
+use owner::Owner;
 use rest::Rest;
 
 const NAME: &str = "lnd";
@@ -53,7 +56,7 @@ pub struct LndDriver;
 /// What a URL says.
 #[derive(Debug)]
 struct Settings {
-    rest: Rest,
+    rest: Arc<Rest>,
     network: Option<Network>,
     private: bool,
 }
@@ -85,11 +88,19 @@ impl Driver for LndDriver {
             return Err(bad(NAME, "network", problem));
         }
         allowed.warn_if_too_wide();
+        let operator = Arc::new(Owner::new(Arc::clone(&rest)));
         let lnd = Arc::new(Lnd { rest, network, private });
         Ok(Node {
             payer: pays.is_none().then(|| Arc::new(Paying::new(Arc::clone(&lnd))) as _),
             invoicer: is_paid.is_none().then(|| Arc::new(Invoicing(lnd)) as _),
+            operator: Some(operator),
         })
+    }
+
+    async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
+        let Settings { rest, .. } = settings(url)?;
+        rest.allowed()?;
+        Ok(Arc::new(Owner::new(rest)))
     }
 }
 
@@ -109,7 +120,7 @@ fn settings(url: &NodeUrl) -> Result<Settings, OpenError> {
         let remedy = format!("is missing: `{}`, then macaroon=file:/path/to/it", BUYER.command());
         return Err(bad(NAME, "macaroon", remedy));
     };
-    let rest = Rest::new(Web::new(&host, port, Some(trust)), macaroon);
+    let rest = Arc::new(Rest::new(Web::new(&host, port, Some(trust)), macaroon));
     Ok(Settings { rest, network, private })
 }
 

@@ -1,6 +1,7 @@
 //! Paying and being paid through lnd. lnd itself pays a hash once: an order for one that it knows
 //! already is refused, and then the payment is followed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use l402::{Msat, Network, NodeError, NodeErrorKind, PaymentHash, Why};
@@ -22,7 +23,7 @@ const ASK: Duration = Duration::from_secs(30);
 /// An open node.
 #[derive(Debug)]
 pub(super) struct Lnd {
-    pub(super) rest: Rest,
+    pub(super) rest: Arc<Rest>,
     pub(super) network: Network,
     /// Whether invoices name the node's private channels.
     pub(super) private: bool,

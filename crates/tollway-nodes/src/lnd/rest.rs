@@ -1,8 +1,7 @@
 //! lnd's REST port, call by call. Every call names the gRPC method it stands for, so that a refusal
 //! can say which permission is missing.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hex::DisplayHex;
 use http::{HeaderName, HeaderValue};
@@ -14,10 +13,10 @@ use super::fault::{self, Fault, Trouble};
 use super::macaroon::{self, Allowed};
 use super::wire::{AddInvoice, Added, Info, Line, Refusal, State};
 use crate::http::{Answer, Call, Http, NoAnswer, Web};
-use crate::watched::Watched;
+use crate::watched::{Kept, Watched};
 
 /// How long lnd may take for an answer that needs no payment.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 const MACAROON: HeaderName = HeaderName::from_static("grpc-metadata-macaroon");
 
 /// lnd behind its REST port.
@@ -28,7 +27,7 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    pub(super) fn new(web: Web, macaroon: PathBuf) -> Self {
+    pub(super) fn new(web: Web, macaroon: Kept) -> Self {
         let macaroon = Watched::new(macaroon, macaroon::read);
         Self { http: Http::new(web), macaroon }
     }
@@ -36,8 +35,7 @@ impl Rest {
     /// What the macaroon allows.
     pub(super) fn allowed(&self) -> Result<Allowed, NodeError> {
         let macaroon = self.macaroon.now().map_err(|source| {
-            let path = self.macaroon.path().to_owned();
-            fault::error(NodeErrorKind::Unauthorized, Trouble::NoMacaroon { path, source })
+            fault::error(NodeErrorKind::Unauthorized, Trouble::NoMacaroon(source))
         })?;
         Ok(Allowed::by(&macaroon))
     }
@@ -58,6 +56,12 @@ impl Rest {
 
     pub(super) async fn info(&self) -> Result<Info, Fault> {
         self.query(Call::get("/v1/getinfo"), macaroon::INFO).await
+    }
+
+    /// The same, and what lnd's clock showed.
+    pub(super) async fn info_and_clock(&self) -> Result<(Info, Option<SystemTime>), Fault> {
+        let (info, clock) = self.dated(Call::get("/v1/getinfo"), macaroon::INFO).await?;
+        Ok((info, clock))
     }
 
     pub(super) async fn add_invoice(&self, invoice: &AddInvoice<'_>) -> Result<Added, Fault> {
@@ -87,18 +91,35 @@ impl Rest {
         call: Call,
         name: &'static str,
     ) -> Result<T, Fault> {
+        Ok(self.dated(call, name).await?.0)
+    }
+
+    async fn dated<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        name: &'static str,
+    ) -> Result<(T, Option<SystemTime>), Fault> {
         let call = self.signed(call)?;
         let answer = within_reason(self.http.ask(&call)).await?;
-        let Answer { status, body } = answer;
+        let Answer { status, body, clock } = answer;
+        if status.is_success() {
+            return Ok((read(status, &body)?, clock));
+        }
+        Err(Fault::Refused { refusal: refusal(status, &body)?, call: name })
+    }
+
+    /// Asks, once, for something that may not be done twice.
+    pub(super) async fn order<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        name: &'static str,
+    ) -> Result<T, Fault> {
+        let call = self.signed(call)?;
+        let Answer { status, body, .. } = self.http.order(&call).await.map_err(Fault::NoAnswer)?;
         if status.is_success() {
             return read(status, &body);
         }
-        // An error is the same for a stream and for a single answer, but for its wrapping.
-        let refusal = match read(status, &body)? {
-            Line::<Refusal> { error: Some(refusal), .. } => refusal,
-            Line { .. } => read(status, &body)?,
-        };
-        Err(Fault::Refused { refusal, call: name })
+        Err(Fault::Refused { refusal: refusal(status, &body)?, call: name })
     }
 
     /// The first message of a stream.
@@ -108,7 +129,8 @@ impl Rest {
         name: &'static str,
     ) -> Result<T, Fault> {
         let call = self.signed(call)?;
-        let Answer { status, body } = self.http.first_line(&call).await.map_err(Fault::NoAnswer)?;
+        let Answer { status, body, .. } =
+            self.http.first_line(&call).await.map_err(Fault::NoAnswer)?;
         match read(status, &body)? {
             Line { result: Some(message), error: None } if status.is_success() => Ok(message),
             Line { error: Some(refusal), .. } => Err(Fault::Refused { refusal, call: name }),
@@ -131,6 +153,14 @@ pub(super) async fn within_reason<T>(
     match timeout(ANSWER, answer).await {
         Ok(answer) => answer.map_err(Fault::NoAnswer),
         Err(_) => Err(Fault::TimedOut),
+    }
+}
+
+/// An error is the same for a stream and for a single answer, but for its wrapping.
+fn refusal(status: http::StatusCode, body: &[u8]) -> Result<Refusal, Fault> {
+    match read(status, body)? {
+        Line::<Refusal> { error: Some(refusal), .. } => Ok(refusal),
+        Line { .. } => read(status, body),
     }
 }
 

@@ -16,6 +16,14 @@ pub(super) struct State {
 /// `GET /v1/getinfo`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Info {
+    #[serde(default)]
+    pub(super) identity_pubkey: String,
+    #[serde(default)]
+    pub(super) alias: String,
+    #[serde(default)]
+    pub(super) version: String,
+    #[serde(default)]
+    pub(super) num_peers: u32,
     pub(super) synced_to_chain: bool,
     pub(super) block_height: u32,
     chains: Vec<Chain>,
@@ -60,6 +68,13 @@ pub(super) struct Refusal {
     pub(super) code: i32,
     #[serde(default)]
     pub(super) message: String,
+}
+
+impl Refusal {
+    /// lnd calls it an error to be asked to connect to whom it is connected to.
+    pub(super) fn is_already_connected(&self) -> bool {
+        self.message.contains("already connected to peer")
+    }
 }
 
 /// How a payment stands: what `/v2/router/send` and `/v2/router/track` say.

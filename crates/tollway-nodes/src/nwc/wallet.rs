@@ -1,6 +1,7 @@
 //! Paying and being paid through a wallet. Not every wallet can tell two orders for one invoice, so
 //! it is asked before it is ordered to pay.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use l402::{Msat, Network, NodeError, NodeErrorKind, PaymentHash, Why};
@@ -14,7 +15,7 @@ use crate::remote::{Issuer, Order, Ordered, Remote, Word};
 /// An open wallet.
 #[derive(Debug)]
 pub(super) struct Wallet {
-    pub(super) relay: Relay,
+    pub(super) relay: Arc<Relay>,
     pub(super) network: Network,
     /// Whether the wallet may decide what routing costs.
     pub(super) any_fee: bool,

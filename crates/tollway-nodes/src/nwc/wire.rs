@@ -27,12 +27,20 @@ pub(super) struct Refusal {
 /// `get_info`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Info {
+    pub(super) alias: Option<String>,
+    pub(super) pubkey: Option<String>,
+    pub(super) block_height: Option<u32>,
     network: Option<String>,
     #[serde(default)]
-    pub(super) methods: Vec<String>,
+    methods: Vec<String>,
 }
 
 impl Info {
+    /// Whether this connection may use that method.
+    pub(super) fn can(&self, method: &str) -> bool {
+        self.methods.iter().any(|known| known == method)
+    }
+
     pub(super) fn network(&self) -> Result<Option<Network>, NodeError> {
         let name = self.network.as_deref().filter(|name| !name.is_empty());
         name.map(|name| {

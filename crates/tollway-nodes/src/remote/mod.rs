@@ -12,6 +12,7 @@ mod paying;
 use std::fmt;
 use std::time::Duration;
 
+use l402::operator::Transfer;
 use l402::{Invoice, Msat, Network, NodeError, NodeErrorKind, PaymentHash, Preimage, Why};
 
 pub(crate) use invoicing::{Invoicing, Issuer};
@@ -87,6 +88,14 @@ pub(crate) enum Ordered {
     Refused { why: Why, source: NodeError },
     /// It may have been taken.
     Lost(NodeError),
+}
+
+/// Rows of a node's books as they are shown: the last first, and no more than asked for.
+pub(crate) fn newest_first(rows: impl Iterator<Item = Transfer>, most: usize) -> Vec<Transfer> {
+    let mut rows: Vec<Transfer> = rows.collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.at));
+    rows.truncate(most);
+    rows
 }
 
 /// The node's answer is none that makes sense.

@@ -45,7 +45,7 @@ async fn no_purse_is_unreachable_and_says_what_to_do() {
 async fn a_purse_gives_only_what_it_can() {
     let (buyer, _) = FakeNetwork::pair();
     let folder = private_folder();
-    let can = Node { payer: None, invoicer: Some(buyer.invoicer()) };
+    let can = Node { invoicer: Some(buyer.invoicer()), ..Node::default() };
     let purse = Running::start(folder.path().join("purse.sock"), can).await;
     let opened = purse.open().await;
     assert!(opened.payer.is_none());

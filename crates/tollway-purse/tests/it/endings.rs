@@ -154,7 +154,7 @@ impl Payer for Broken {
 #[tokio::test]
 async fn a_node_that_panics_leaves_an_unknown_end() {
     let (_, seller) = FakeNetwork::pair();
-    let node = Node { payer: Some(Arc::new(Broken)), invoicer: None };
+    let node = Node { payer: Some(Arc::new(Broken)), ..Node::default() };
     let purse = Running::start(node).await;
     let ended = purse.pay(&invoice(&seller).await, PATIENT).await;
     assert_eq!(ended["ended"], "unknown");

@@ -60,8 +60,9 @@ async fn paths_methods_and_hashes_are_refused_as_json() {
 #[tokio::test]
 async fn a_purse_does_only_what_its_node_can() {
     let (buyer, seller) = FakeNetwork::pair();
-    let paying = Running::start(Node { payer: Some(buyer.payer()), invoicer: None }).await;
-    let earning = Running::start(Node { payer: None, invoicer: Some(seller.invoicer()) }).await;
+    let paying = Running::start(Node { payer: Some(buyer.payer()), ..Node::default() }).await;
+    let earning =
+        Running::start(Node { invoicer: Some(seller.invoicer()), ..Node::default() }).await;
     let info = |can_pay, can_invoice| {
         json!({
             "network": "regtest",

@@ -169,7 +169,7 @@ async fn not_paid_is_not_said_while_an_order_is_at_work() {
     let ends = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     node.ends.lock().unwrap().extend(ends.iter().cloned());
     let payer = Arc::clone(&node) as Arc<dyn Payer>;
-    let purse = Running::start(Node { payer: Some(payer), invoicer: None }).await;
+    let purse = Running::start(Node { payer: Some(payer), ..Node::default() }).await;
     let invoice = invoice(&seller).await;
     let mut orders = Vec::new();
     for _ in &ends {

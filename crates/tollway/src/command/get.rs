@@ -111,7 +111,7 @@ impl Command for Get {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
-        log::start(shell, "error");
+        log::start(shell, "error,tollway_nodes=warn");
         let request = request(&args)?;
         let client = client(&args.pay, shell).await?;
         let failed = |error| Failure::Fetch(Box::new(error));

@@ -44,17 +44,20 @@ impl Command for InvoiceDecode {
     }
 
     async fn run(&self, args: &ArgMatches, _shell: &Shell) -> Result<Output, Failure> {
-        let mut text = read::<Arguments>(args).invoice;
-        if text == "-" {
-            text = token_text::read_stdin()?;
-        }
-        let text = text.trim();
-        let bare = match text.split_at_checked("lightning:".len()) {
-            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("lightning:") => rest,
-            _ => text,
-        };
-        Ok(Output::new(&Report::new(&Invoice::parse(bare)?, SystemTime::now())))
+        let invoice = read_invoice(&read::<Arguments>(args).invoice)?;
+        Ok(Output::new(&Report::new(&invoice, SystemTime::now())))
     }
+}
+
+/// An invoice as people give it: with or without `lightning:` before it, or `-` for stdin.
+pub(crate) fn read_invoice(given: &str) -> Result<Invoice, Failure> {
+    let text = if given == "-" { token_text::read_stdin()? } else { given.to_owned() };
+    let text = text.trim();
+    let bare = match text.split_at_checked("lightning:".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("lightning:") => rest,
+        _ => text,
+    };
+    Ok(Invoice::parse(bare)?)
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,21 @@ mod devnet;
 mod get;
 mod import;
 mod invoice_decode;
+mod node_address;
+mod node_balance;
+mod node_channels;
+mod node_close_channel;
+mod node_decode;
+mod node_doctor;
+mod node_info;
+mod node_invoice;
+mod node_open_channel;
+mod node_pay;
+mod node_payments;
 mod node_run;
+mod nwc_add;
+mod nwc_list;
+mod nwc_revoke;
 mod sell;
 pub(crate) mod serve;
 mod token_attenuate;
@@ -41,6 +55,20 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &serve::Serve,
     &import::Import,
     &node_run::NodeRun,
+    &node_info::NodeInfo,
+    &node_balance::NodeBalance,
+    &node_channels::NodeChannels,
+    &node_payments::NodePayments,
+    &node_invoice::NodeInvoice,
+    &node_pay::NodePay,
+    &node_decode::NodeDecode,
+    &node_address::NodeAddress,
+    &node_open_channel::NodeOpenChannel,
+    &node_close_channel::NodeCloseChannel,
+    &node_doctor::NodeDoctor,
+    &nwc_add::NwcAdd,
+    &nwc_list::NwcList,
+    &nwc_revoke::NwcRevoke,
     &devnet::DevnetUp,
     &token_inspect::TokenInspect,
     &token_attenuate::TokenAttenuate,
@@ -57,7 +85,8 @@ pub(crate) struct Group {
 
 /// Every group.
 pub(crate) static GROUPS: &[Group] = &[
-    Group { name: "node", about: "Run a Lightning node" },
+    Group { name: "node", about: "Run a Lightning node, or look at one and use it" },
+    Group { name: "nwc", about: "Let applications use the node by Nostr Wallet Connect" },
     Group { name: "token", about: "Look into a token, or narrow it" },
     Group { name: "invoice", about: "Look into an invoice" },
 ];

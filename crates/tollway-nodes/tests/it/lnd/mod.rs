@@ -5,6 +5,7 @@ mod contract;
 mod crash;
 mod ldk;
 mod open;
+mod owner;
 mod rig;
 mod strange;
 mod url;

@@ -7,8 +7,8 @@ use l402::{Invoicer, Msat, Payer};
 use testkit::contract::Fixture;
 use testkit::{FakeNetwork, FakeNode};
 
+use super::open_url;
 use super::service::{Reads, Running, Service};
-use crate::running::open_url;
 
 struct Wallets {
     payer: Arc<dyn Payer>,

@@ -8,8 +8,8 @@ use l402::{
 };
 use testkit::{Act, FakeNetwork, FakeNode};
 
+use super::open_url;
 use super::service::{Pays, Running, Service};
-use crate::running::open_url;
 
 async fn invoice(seller: &FakeNode) -> Invoice {
     let hour = Duration::from_secs(3600);

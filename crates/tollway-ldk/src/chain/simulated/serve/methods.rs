@@ -209,6 +209,11 @@ fn test_mempool_accept(ledger: &Ledger, params: &Params<'_>) -> Answer {
     let tested = params.list(0)?.iter().map(|hex| {
         let tx = params::transaction(hex.as_str().unwrap_or_default())?;
         let mut answer = json!({ "txid": tx.compute_txid(), "wtxid": tx.compute_wtxid() });
+        if ledger.pool.get(&tx.compute_txid()).is_some() {
+            answer["allowed"] = json!(false);
+            answer["reject-reason"] = json!("txn-already-in-mempool");
+            return Ok(answer);
+        }
         match ledger.consider(&tx) {
             Ok(admission) => {
                 let per_kvb = admission.fee.to_sat() * 1000 / tx.vsize() as u64;

@@ -1,0 +1,111 @@
+//! How the commands of `tollway node` fail, with the number, the word and the hint of each.
+
+use l402::operator::OperateError;
+use l402::{Msat, NodeError, PaymentHash, Why};
+use tollway_client::MoneyMoved;
+use tollway_purse::nwc::BookError;
+
+use crate::exit::Exit;
+
+/// A command of `tollway node` failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NodeFailure {
+    /// The node did not tell or do it.
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+    /// The book of Nostr Wallet Connect connections.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// A connection of that name is there, and is another one.
+    #[error("there is a connection `{0}` already, with another budget or other relays")]
+    OtherConnection(&'static str),
+    /// The node did not make an invoice.
+    #[error("no invoice was made")]
+    NoInvoice(#[source] NodeError),
+    /// It costs more than was agreed to.
+    #[error("the invoice is for {amount}, more than the {limit} agreed to")]
+    OverLimit { amount: Msat, limit: Msat },
+    /// It was not paid, for certain.
+    #[error("not paid: {why}")]
+    NotPaid { hash: PaymentHash, why: Why, source: Option<NodeError> },
+    /// It may have been paid.
+    #[error("payment {hash} may have been made")]
+    MayHavePaid { hash: PaymentHash, source: NodeError },
+    /// We were asked to stop while the node paid.
+    #[error("stopped while the node paid {0}, which it goes on doing")]
+    Interrupted(PaymentHash),
+}
+
+impl NodeFailure {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => Exit::Network,
+            Self::Operate(OperateError::Cannot { .. } | OperateError::NoSuchChannel { .. }) => {
+                Exit::Usage
+            }
+            Self::Book(BookError::Storage { .. }) => Exit::General,
+            Self::Book(_) | Self::OtherConnection(_) => Exit::Usage,
+            Self::OverLimit { .. } => Exit::OverLimit,
+            Self::NotPaid { .. } => Exit::NotPaid,
+            Self::MayHavePaid { .. } | Self::Interrupted(_) => Exit::MayHavePaid,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => "node",
+            Self::Operate(OperateError::Cannot { .. }) => "not_possible",
+            Self::Operate(OperateError::NoSuchChannel { .. }) => "no_such_channel",
+            Self::Book(_) | Self::OtherConnection(_) => "connections",
+            Self::OverLimit { .. } => "over_limit",
+            Self::NotPaid { .. } => "not_paid",
+            Self::MayHavePaid { .. } | Self::Interrupted(_) => "unknown",
+        }
+    }
+
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::MayHavePaid { .. } | Self::Interrupted(_) => {
+                "run the same command again: the same invoice is never paid twice, and the node \
+                 says how it ended"
+                    .to_owned()
+            }
+            Self::OverLimit { .. } => "`--max-cost` says what you agree to".to_owned(),
+            Self::NotPaid { why: Why::NoRoute, .. } => {
+                "`--max-fee` says what routing may cost; `tollway node doctor` looks at the node"
+                    .to_owned()
+            }
+            Self::NotPaid { .. } | Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => {
+                "`tollway node doctor` looks at the node and says what to do".to_owned()
+            }
+            Self::OtherConnection(_) => {
+                "`tollway nwc list` shows it; leave `--nwc-budget` and `--nwc-relay` out, or revoke it"
+                    .to_owned()
+            }
+            Self::Book(_)
+            | Self::Operate(OperateError::Cannot { .. } | OperateError::NoSuchChannel { .. }) => {
+                return None;
+            }
+        })
+    }
+
+    /// What became of the money, and of which payment, when it is about one.
+    pub(crate) fn money(&self) -> Option<(MoneyMoved, Option<PaymentHash>)> {
+        match self {
+            Self::NotPaid { hash, .. } => Some((MoneyMoved::No, Some(*hash))),
+            Self::MayHavePaid { hash, .. } | Self::Interrupted(hash) => {
+                Some((MoneyMoved::Unknown, Some(*hash)))
+            }
+            Self::OverLimit { .. } => Some((MoneyMoved::No, None)),
+            Self::Operate(_) | Self::NoInvoice(_) | Self::Book(_) | Self::OtherConnection(_) => {
+                None
+            }
+        }
+    }
+}
+
+impl From<BookError> for crate::failure::Failure {
+    fn from(error: BookError) -> Self {
+        Self::Node(error.into())
+    }
+}
