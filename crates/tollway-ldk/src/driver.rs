@@ -28,7 +28,11 @@ impl Driver for Ldk {
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
         let node = Arc::new(Self::open_node(url).await?);
-        Ok(Node { payer: Some(Arc::clone(&node) as _), invoicer: Some(node), operator: None })
+        Ok(Node {
+            payer: Some(Arc::clone(&node) as _),
+            invoicer: Some(Arc::clone(&node) as _),
+            operator: Some(node),
+        })
     }
 }
 

@@ -38,6 +38,7 @@ mod kv;
 mod log;
 mod node;
 mod onchain;
+mod operator;
 mod payments;
 mod persist;
 mod store;

@@ -20,9 +20,8 @@ use super::wire::{
 /// How old, or how far in the future, a request may be to be taken. Whoever sent an older one has
 /// given up.
 pub(crate) const MOST_AGE: Duration = Duration::from_secs(120);
-/// How long an invoice can be paid unless asked, and at the most.
+/// How long an invoice can be paid unless asked, in seconds.
 const EXPIRY: u64 = 3_600;
-const LONGEST_EXPIRY: u64 = 365 * 24 * 3_600;
 /// How long after its end an invoice's fate is still asked about.
 const LATE: u64 = 3_600;
 /// How many rows are listed unless asked, and at the most.
@@ -150,7 +149,7 @@ impl Wallet {
     async fn make_invoice(&self, asker: &Asker, asked: MakeInvoice) -> Result<Value, No> {
         let invoicer = self.invoicer()?;
         let expiry = asked.expiry.filter(|expiry| *expiry > 0).unwrap_or(EXPIRY);
-        let expiry = Duration::from_secs(expiry.min(LONGEST_EXPIRY));
+        let expiry = Duration::from_secs(expiry);
         let memo = asked.description.unwrap_or_default();
         let made = invoicer.invoice(Msat::from_msat(asked.amount), &memo, expiry).await;
         let invoice = made.map_err(|error| Self::node_failed(&error))?;

@@ -196,7 +196,10 @@ impl Relay {
                 if !status {
                     tracing::warn!(relay = self.url, %message, "the relay refused an event");
                 }
-                waiting.remove(&event_id);
+                // One that is slowed down is sent again on the next connection.
+                if status || !message.starts_with("rate-limited") {
+                    waiting.remove(&event_id);
+                }
                 true
             }
             Ok(RelayMessage::Closed { message, .. }) => {

@@ -114,7 +114,7 @@ pub(crate) async fn purse(devnet: &Devnet, node: &DevnetNode) -> Result<Purse, F
     let both = Node {
         payer: Some(Arc::clone(&node.node) as _),
         invoicer: Some(Arc::clone(&node.node) as _),
-        operator: None,
+        operator: Some(Arc::clone(&node.node) as _),
     };
     Ok(Purse::bind(socket, both).await?)
 }

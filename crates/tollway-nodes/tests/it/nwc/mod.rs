@@ -1,7 +1,9 @@
 //! The `nostr+walletconnect:` driver, through a real relay in this process, against a wallet service
 //! over a fake node.
 
+mod application;
 mod contract;
+mod purse;
 mod service;
 mod strange;
 mod url;
