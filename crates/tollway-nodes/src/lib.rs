@@ -30,7 +30,7 @@ mod watched;
 pub use cln::ClnDriver;
 pub use eclair::EclairDriver;
 pub use lnbits::LnbitsDriver;
-pub use lnd::LndDriver;
+pub use lnd::{LndDriver, LndPart, LndSetup, LndState, Seed};
 pub use nwc::NwcDriver;
 pub use phoenixd::PhoenixdDriver;
 pub use purse::PurseDriver;

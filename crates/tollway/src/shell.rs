@@ -24,6 +24,7 @@ pub(crate) struct Shell {
     tollway_home: Option<OsString>,
     home: Option<OsString>,
     runtime_folder: Option<OsString>,
+    config_folder: Option<OsString>,
     log_filter: Option<String>,
     program: String,
 }
@@ -38,6 +39,7 @@ impl Shell {
             tollway_home: set("TOLLWAY_HOME"),
             home: set("HOME"),
             runtime_folder: set("XDG_RUNTIME_DIR"),
+            config_folder: set("XDG_CONFIG_HOME"),
             program: program(std::env::args().next().unwrap_or_default()),
             log_filter: set("TOLLWAY_LOG").and_then(|filter| filter.into_string().ok()),
         }
@@ -62,6 +64,17 @@ impl Shell {
     /// The user's home folder.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.home.as_ref().map(PathBuf::from)
+    }
+
+    /// The user's settings: in `$TOLLWAY_HOME` where that is set, otherwise where the system keeps
+    /// settings (XDG Base Directory Specification).
+    pub(crate) fn settings_file(&self) -> Option<PathBuf> {
+        if let Some(folder) = &self.tollway_home {
+            return Some(PathBuf::from(folder).join("config.toml"));
+        }
+        let set = self.config_folder.as_ref().map(PathBuf::from).filter(|path| path.is_absolute());
+        let folder = set.or_else(|| Some(self.home()?.join(".config")));
+        folder.map(|folder| folder.join("tollway").join("config.toml"))
     }
 
     /// [`Shell::folder`], for a command that cannot do without.

@@ -13,6 +13,7 @@ mod macaroon;
 mod node;
 mod owner;
 mod rest;
+mod setup;
 mod wire;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use macaroon::{Allowed, BUYER, SELLER};
 use node::Lnd;
 use owner::Owner;
 use rest::Rest;
+pub use setup::{LndPart, LndSetup, LndState, Seed};
 
 const NAME: &str = "lnd";
 const EXAMPLE: &str =

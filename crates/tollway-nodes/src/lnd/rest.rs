@@ -42,9 +42,7 @@ impl Rest {
 
     /// Refuses unless the wallet is open and lnd has started. Needs no permission.
     pub(super) async fn ready(&self) -> Result<(), NodeError> {
-        let call = Call::get("/v1/state");
-        let State { state } =
-            self.query(call, "/lnrpc.State/GetState").await.map_err(Fault::at_first)?;
+        let state = self.state().await?;
         let trouble = match state.as_str() {
             "SERVER_ACTIVE" => return Ok(()),
             "LOCKED" => Trouble::Locked,
@@ -52,6 +50,14 @@ impl Rest {
             _ => Trouble::Starting(state),
         };
         Err(fault::error(NodeErrorKind::Unreachable, trouble))
+    }
+
+    /// How far it has come, in its own word.
+    pub(super) async fn state(&self) -> Result<String, NodeError> {
+        let call = Call::get("/v1/state");
+        let State { state } =
+            self.unsigned(call, "/lnrpc.State/GetState").await.map_err(Fault::at_first)?;
+        Ok(state)
     }
 
     pub(super) async fn info(&self) -> Result<Info, Fault> {
@@ -99,7 +105,23 @@ impl Rest {
         call: Call,
         name: &'static str,
     ) -> Result<(T, Option<SystemTime>), Fault> {
-        let call = self.signed(call)?;
+        self.dated_as_is(self.signed(call)?, name).await
+    }
+
+    /// Asks what may be asked without a macaroon.
+    pub(super) async fn unsigned<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        name: &'static str,
+    ) -> Result<T, Fault> {
+        Ok(self.dated_as_is(call, name).await?.0)
+    }
+
+    async fn dated_as_is<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        name: &'static str,
+    ) -> Result<(T, Option<SystemTime>), Fault> {
         let answer = within_reason(self.http.ask(&call)).await?;
         let Answer { status, body, clock } = answer;
         if status.is_success() {

@@ -18,6 +18,7 @@ mod node_open_channel;
 mod node_pay;
 mod node_payments;
 mod node_run;
+mod node_setup;
 mod nwc_add;
 mod nwc_list;
 mod nwc_revoke;
@@ -66,6 +67,7 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &node_open_channel::NodeOpenChannel,
     &node_close_channel::NodeCloseChannel,
     &node_doctor::NodeDoctor,
+    &node_setup::NodeSetup,
     &nwc_add::NwcAdd,
     &nwc_list::NwcList,
     &nwc_revoke::NwcRevoke,

@@ -5,6 +5,7 @@ use l402::{Msat, NodeError, PaymentHash, Why};
 use tollway_client::MoneyMoved;
 use tollway_purse::nwc::BookError;
 
+use super::SetupFailure;
 use crate::exit::Exit;
 
 /// A command of `tollway node` failed.
@@ -19,6 +20,9 @@ pub(crate) enum NodeFailure {
     /// A connection of that name is there, and is another one.
     #[error("there is a connection `{0}` already, with another budget or other relays")]
     OtherConnection(&'static str),
+    /// A node could not be set up.
+    #[error(transparent)]
+    Setup(#[from] SetupFailure),
     /// The node did not make an invoice.
     #[error("no invoice was made")]
     NoInvoice(#[source] NodeError),
@@ -45,6 +49,7 @@ impl NodeFailure {
             }
             Self::Book(BookError::Storage { .. }) => Exit::General,
             Self::Book(_) | Self::OtherConnection(_) => Exit::Usage,
+            Self::Setup(failure) => failure.exit(),
             Self::OverLimit { .. } => Exit::OverLimit,
             Self::NotPaid { .. } => Exit::NotPaid,
             Self::MayHavePaid { .. } | Self::Interrupted(_) => Exit::MayHavePaid,
@@ -57,6 +62,7 @@ impl NodeFailure {
             Self::Operate(OperateError::Cannot { .. }) => "not_possible",
             Self::Operate(OperateError::NoSuchChannel { .. }) => "no_such_channel",
             Self::Book(_) | Self::OtherConnection(_) => "connections",
+            Self::Setup(_) => "setup",
             Self::OverLimit { .. } => "over_limit",
             Self::NotPaid { .. } => "not_paid",
             Self::MayHavePaid { .. } | Self::Interrupted(_) => "unknown",
@@ -78,6 +84,7 @@ impl NodeFailure {
             Self::NotPaid { .. } | Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => {
                 "`tollway node doctor` looks at the node and says what to do".to_owned()
             }
+            Self::Setup(failure) => failure.hint(),
             Self::OtherConnection(_) => {
                 "`tollway nwc list` shows it; leave `--nwc-budget` and `--nwc-relay` out, or revoke it"
                     .to_owned()
@@ -97,10 +104,18 @@ impl NodeFailure {
                 Some((MoneyMoved::Unknown, Some(*hash)))
             }
             Self::OverLimit { .. } => Some((MoneyMoved::No, None)),
-            Self::Operate(_) | Self::NoInvoice(_) | Self::Book(_) | Self::OtherConnection(_) => {
-                None
-            }
+            Self::Operate(_)
+            | Self::NoInvoice(_)
+            | Self::Book(_)
+            | Self::Setup(_)
+            | Self::OtherConnection(_) => None,
         }
+    }
+}
+
+impl From<SetupFailure> for crate::failure::Failure {
+    fn from(failure: SetupFailure) -> Self {
+        Self::Node(failure.into())
     }
 }
 

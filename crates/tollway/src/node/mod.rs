@@ -3,14 +3,21 @@
 
 pub(crate) mod doctor;
 mod failure;
+mod setup_failure;
+pub(crate) mod setup_lnd;
 pub(crate) mod table;
+
+use std::io;
+use std::path::PathBuf;
 
 use clap::Args;
 use l402::NodeUrl;
 
 pub(crate) use failure::NodeFailure;
+pub(crate) use setup_failure::SetupFailure;
 
 use crate::failure::Failure;
+use crate::shell::Shell;
 
 /// The node that a command is about.
 #[derive(Args)]
@@ -25,4 +32,32 @@ impl NodeFlag {
     pub(crate) fn url(&self, what: &'static str) -> Result<NodeUrl, Failure> {
         self.node.as_ref().map(NodeUrl::new).ok_or(Failure::NoNode(what))
     }
+}
+
+/// Makes a node the one in the user's settings, unless another one is there. The file, when it is in
+/// it now.
+pub(crate) fn remember(url: &str, shell: &Shell) -> Result<Option<PathBuf>, Failure> {
+    let Some(file) = shell.settings_file() else { return Ok(None) };
+    let failed = |source| Failure::Io { what: format!("writing {}", file.display()), source };
+    let there = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    let settings: toml::Table = toml::from_str(&there).unwrap_or_default();
+    match settings.get("node").map(|node| node.as_str()) {
+        Some(node) if node == Some(url) => return Ok(Some(file)),
+        Some(_) => return Ok(None),
+        None => {}
+    }
+    // A key of no table stands before all tables.
+    let line = toml::Value::String(url.to_owned());
+    let text = format!("node = {line}\n{there}");
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let new = file.with_extension("toml.new");
+    std::fs::write(&new, text).map_err(failed)?;
+    std::fs::rename(&new, &file).map_err(failed)?;
+    Ok(Some(file))
 }

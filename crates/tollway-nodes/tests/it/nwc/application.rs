@@ -18,6 +18,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
+/// When a question is put again that may have come too early.
+const SHORT: Duration = Duration::from_millis(500);
 /// How long an answer may take that must come; a test that needs it has failed.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -36,7 +38,8 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    /// Connects to the relay, and waits until the wallet has described itself there.
+    /// Connects to the relay, and waits until the wallet has described itself there and answers. A
+    /// relay keeps the description and no requests, so the first ones may come too early.
     pub(crate) async fn connect(url: &str, port: u16) -> Self {
         let (wallet, query) = url.split_once("://").unwrap().1.split_once('?').unwrap();
         let secret = query.split("secret=").nth(1).unwrap().split('&').next().unwrap();
@@ -60,6 +63,15 @@ impl Application {
         while application.encryption.is_none() {
             application.hear().await;
         }
+        let asking = async {
+            loop {
+                let event = application.event(Sealed::Nip44, "get_info", json!({}));
+                if timeout(SHORT, application.send(&event)).await.is_ok() {
+                    break;
+                }
+            }
+        };
+        timeout(LONG, asking).await.expect("the wallet answers in time");
         application
     }
 

@@ -63,13 +63,10 @@ impl Serving {
     }
 }
 
-/// Opens it as soon as the service has seen it.
-async fn open(url: &str) -> Node {
-    loop {
-        if let Ok(node) = open_url(&format!("{url}&fees=wallet")).await {
-            return node;
-        }
-    }
+/// Opens it as soon as the service answers.
+async fn open(url: &str, relay: &Running) -> Node {
+    Application::connect(url, relay.port).await;
+    open_url(&format!("{url}&fees=wallet")).await.unwrap()
 }
 
 async fn invoice(seller: &FakeNode, sat: u64) -> Invoice {
@@ -155,8 +152,8 @@ async fn wallets() -> Wallets {
     ];
     let paying = serving[0].connect("buyer", "unlimited", &relay).await;
     let selling = serving[1].connect("seller", "0", &relay).await;
-    let payer = open(&paying).await.payer.unwrap();
-    let selling = open(&selling).await;
+    let payer = open(&paying, &relay).await.payer.unwrap();
+    let selling = open(&selling, &relay).await;
     assert!(selling.payer.is_none(), "without a budget it is paid only");
     let invoicer = selling.invoicer.unwrap();
     Wallets { payer, invoicer, seller, _serving: serving, _folders: folders, _relay: relay }
@@ -305,7 +302,7 @@ async fn an_unknown_end_is_held_and_answered_when_it_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_lost_in_mid_payment_costs_an_answer_and_no_money() {
     let mut scene = Scene::set("1000 sat").await;
-    let payer = open(&scene.url).await.payer.unwrap();
+    let payer = open(&scene.url, &scene.relay).await.payer.unwrap();
     let invoice = invoice(&scene.seller, 20).await;
     let cue = scene.buyer.next(Act::PayLate);
     let order =
@@ -319,12 +316,10 @@ async fn a_relay_lost_in_mid_payment_costs_an_answer_and_no_money() {
     cue.proceed();
     let port = scene.relay.port;
     scene.relay = Running::at(port).await;
-    let found = loop {
-        // The service comes back to the relay in its own time.
-        if let Ok(Outcome::Paid(found)) = payer.outcome(invoice.payment_hash()).await {
-            break found;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    // The service comes back to the relay in its own time.
+    scene.application().await;
+    let Outcome::Paid(found) = payer.outcome(invoice.payment_hash()).await.unwrap() else {
+        panic!("the money has left and arrived")
     };
     assert!(found.preimage.opens(invoice.payment_hash()));
     assert_eq!(scene.seller.received().len(), 1);
@@ -334,7 +329,6 @@ async fn a_relay_lost_in_mid_payment_costs_an_answer_and_no_money() {
 async fn connections_are_strangers_to_one_another() {
     let scene = Scene::set("1000 sat").await;
     let other = scene.serving().connect("other", "1000 sat/day", &scene.relay).await;
-    drop(open(&other).await);
     let mut one = scene.application().await;
     let mut two = Application::connect(&other, scene.relay.port).await;
     let invoice = invoice(&scene.seller, 20).await;
@@ -369,7 +363,7 @@ async fn a_revoked_connection_begins_nothing_more() {
     let event = one.event(Sealed::Nip44, "pay_invoice", pay);
     one.say(&event).await;
     // Another's payment is through, so this one would have been.
-    let payer = open(&other).await.payer.unwrap();
+    let payer = open(&other, &scene.relay).await.payer.unwrap();
     let invoice = invoice(&scene.seller, 5).await;
     let patience = Duration::from_secs(60);
     payer.pay(PayOrder { invoice: &invoice, max_fee: Msat::ZERO, patience }).await.unwrap();
