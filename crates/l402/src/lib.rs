@@ -81,8 +81,7 @@ pub use node::{
     Driver, Invoicer, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Outcome, Paid, PayError,
     PayOrder, Payer, Why,
 };
-pub use scheme::{Asked, Challenge, ChargeReceipt, Manner, Offers, Refused, Scheme};
 pub use operator::{OperateError, Operator};
-pub use scheme::{Asked, Challenge, Offers, Refused, Scheme};
+pub use scheme::{Asked, Challenge, ChargeReceipt, Manner, Offers, Refused, Scheme};
 pub use secret::Secret;
 pub use token::{Binding, Token, TokenError};
