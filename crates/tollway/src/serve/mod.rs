@@ -34,7 +34,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
 
 /// Serves until it is asked to stop.
 pub(crate) async fn run(
-    mut config: Config,
+    config: Config,
     node: Option<NodeUrl>,
     followed: Option<Followed>,
     shell: &Shell,
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let mut stop = Stop::listen()
         .map_err(|source| Failure::Io { what: "waiting for signals".into(), source })?;
     let url = node.or_else(|| config.node.clone()).ok_or(Failure::NoNode("be paid on"))?;
-    let keyring = keyring(&mut config, shell)?;
+    let keyring = keyring(&config, shell)?;
     let invoicer = nodes::open_invoicer(&url, shell).await?;
     let environment = |name: &str| std::env::var(name).ok();
     let gateway = Gateway::open_with(&config, invoicer, keyring, environment).await?;
@@ -110,7 +110,9 @@ async fn asked_twice(stop: &mut Stop, stopping: &watch::Sender<bool>) {
 }
 
 /// The keys that the configuration names, or one in our own folder.
-fn keyring(config: &mut Config, shell: &Shell) -> Result<Keyring, Failure> {
+fn keyring(config: &Config, shell: &Shell) -> Result<Keyring, Failure> {
+    // What the file says stays as it is: it is compared with what it says later.
+    let mut config = config.clone();
     if config.secret.is_none() {
         let own = shell.need_folder()?.join("gateway.key");
         config.secret = Some(SecretSource::File(own));

@@ -311,3 +311,41 @@ async fn one_command_puts_a_price_on_a_server() {
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.stderr.contains("upstream"), "{said:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_with_tls_says_where_and_sends_everybody_there() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let home = private();
+    let market = crate::market::Market::open().await;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(home.path().join("tls.pem"), made.cert.pem()).unwrap();
+    std::fs::write(home.path().join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nnode = \"{}\"\n\
+         [tls]\ncertificate = \"file:tls.pem\"\nkey = \"file:tls.key\"\nredirect_http = \"127.0.0.1:0\"\n\
+         [[service]]\nname = \"api\"\nupstream = \"{}\"\nprice = \"10 sat\"\n",
+        market.node(),
+        market.origin.url(""),
+    );
+    std::fs::write(home.path().join("gateway.toml"), text).unwrap();
+    let gateway = Staying::start(home.path(), &["serve"]).await;
+    let secure = gateway.text("/listen");
+    assert!(secure.starts_with("https://127.0.0.1:"), "{secure}");
+    let port = secure.rsplit_once(':').unwrap().1;
+
+    let plain = gateway.text("/redirect");
+    let address = plain.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = b"GET /a?b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 308"), "{answer}");
+    assert!(answer.contains(&format!("location: https://localhost:{port}/a?b\r\n")), "{answer}");
+    assert_eq!(gateway.stop("-TERM").await, 0, "both doors are closed");
+
+    std::fs::remove_file(home.path().join("tls.key")).unwrap();
+    let said = run(tollway(home.path(), ["serve"])).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("tls.key"), "{said:?}");
+}
