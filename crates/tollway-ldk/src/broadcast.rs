@@ -78,7 +78,11 @@ pub(crate) async fn send_all(
                     package.iter().for_each(|transaction| remember(&wallet, transaction));
                     break;
                 }
-                Err(error @ (ChainError::Unreachable { .. } | ChainError::Unauthorized { .. })) => {
+                Err(
+                    error @ (ChainError::Unreachable { .. }
+                    | ChainError::Unauthorized { .. }
+                    | ChainError::NoLogin { .. }),
+                ) => {
                     tracing::warn!(%error, "a transaction is not sent yet; trying again");
                 }
                 Err(error) => {
@@ -118,6 +122,8 @@ fn refused(wallet: &Wallet, package: &[Transaction], txid: Txid) {
 pub(crate) struct Feerates {
     soon: AtomicU32,
     later: AtomicU32,
+    /// What a transaction needs to be kept by those who relay it.
+    some_day: AtomicU32,
 }
 
 impl Feerates {
@@ -126,12 +132,13 @@ impl Feerates {
         Self {
             soon: AtomicU32::new(FEERATE_FLOOR_SATS_PER_KW),
             later: AtomicU32::new(FEERATE_FLOOR_SATS_PER_KW),
+            some_day: AtomicU32::new(FEERATE_FLOOR_SATS_PER_KW),
         }
     }
 
     /// Asks the chain again.
     pub(crate) async fn refresh(&self, chain: &dyn ChainSource) -> Result<(), ChainError> {
-        for (blocks, rate) in [(2, &self.soon), (144, &self.later)] {
+        for (blocks, rate) in [(2, &self.soon), (144, &self.later), (1008, &self.some_day)] {
             let heard = u32::try_from(chain.feerate(blocks).await?.to_sat_per_kwu());
             rate.store(heard.unwrap_or(u32::MAX).max(FEERATE_FLOOR_SATS_PER_KW), Ordering::Relaxed);
         }
@@ -146,7 +153,8 @@ impl Feerates {
 
 impl FeeEstimator for Feerates {
     fn get_est_sat_per_1000_weight(&self, target: ConfirmationTarget) -> u32 {
-        let (soon, later) = (self.soon.load(Ordering::Relaxed), self.later.load(Ordering::Relaxed));
+        let rates = [&self.soon, &self.later, &self.some_day];
+        let [soon, later, some_day] = rates.map(|rate| rate.load(Ordering::Relaxed));
         match target {
             // An upper bound on what a peer may ask us to pay: far above what we would.
             ConfirmationTarget::MaximumFeeEstimate => soon.saturating_mul(10),
@@ -155,8 +163,8 @@ impl FeeEstimator for Feerates {
             | ConfirmationTarget::OutputSpendingFee => soon,
             ConfirmationTarget::ChannelCloseMinimum => later,
             // Anchors are bumped when it matters; the commitment itself must only be relayed.
-            ConfirmationTarget::AnchorChannelFee
-            | ConfirmationTarget::MinAllowedAnchorChannelRemoteFee
+            ConfirmationTarget::AnchorChannelFee => some_day,
+            ConfirmationTarget::MinAllowedAnchorChannelRemoteFee
             | ConfirmationTarget::MinAllowedNonAnchorChannelRemoteFee => FEERATE_FLOOR_SATS_PER_KW,
         }
     }

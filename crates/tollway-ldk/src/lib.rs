@@ -33,6 +33,7 @@
 mod broadcast;
 pub mod chain;
 mod devnet;
+mod digest;
 mod driver;
 mod kv;
 mod log;
@@ -46,10 +47,11 @@ mod sync;
 mod types;
 
 pub use devnet::{Devnet, DevnetConfig, DevnetError, DevnetNode};
+pub use digest::{DigestUrl, DigestUrlError};
 pub use driver::Ldk;
 pub use node::{
-    Balance, Channel, ChannelError, Config, Direction, EmbeddedNode, Info, NewChannel,
-    OpenNodeError, PaymentRecord, PaymentState, Peer,
+    Alias, BadAlias, Balance, Channel, ChannelError, Config, Direction, EmbeddedNode, Info, Lsp,
+    LspOffer, NewChannel, OpenNodeError, PaymentRecord, PaymentState, Peer, Public,
 };
 pub use onchain::{OnchainBalance, WalletError};
 pub use store::StoreError;

@@ -3,13 +3,13 @@
 use bitcoin::Block;
 use lightning::chain::{BestBlock, Listen};
 
-use crate::chain::{ChainError, ChainSource};
+use crate::chain::{Blocks, ChainError};
 
 /// Brings one listener from where it is, `at`, to the tip. Blocks that the best chain has left
 /// behind are disconnected first, down to the last one in common. After an error `at` says how far
 /// the listener has come.
 pub(crate) async fn catch_up(
-    chain: &dyn ChainSource,
+    chain: &dyn Blocks,
     at: &mut BestBlock,
     listener: &(dyn Listen + Send + Sync),
 ) -> Result<(), ChainError> {
@@ -37,7 +37,7 @@ enum Next {
     Tip,
 }
 
-async fn next(chain: &dyn ChainSource, at: BestBlock) -> Result<Next, ChainError> {
+async fn next(chain: &dyn Blocks, at: BestBlock) -> Result<Next, ChainError> {
     let hash = match chain.hash_at(at.height + 1).await {
         Ok(hash) => hash,
         Err(ChainError::NotFound { .. }) => {
@@ -55,7 +55,7 @@ async fn next(chain: &dyn ChainSource, at: BestBlock) -> Result<Next, ChainError
 }
 
 /// The newest block at or below `at` that is in the best chain.
-async fn last_in_common(chain: &dyn ChainSource, at: BestBlock) -> Result<BestBlock, ChainError> {
+async fn last_in_common(chain: &dyn Blocks, at: BestBlock) -> Result<BestBlock, ChainError> {
     let mut at = at;
     loop {
         match chain.hash_at(at.height).await {

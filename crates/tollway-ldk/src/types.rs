@@ -6,6 +6,7 @@ use lightning::chain::Filter;
 use lightning::chain::chainmonitor::ChainMonitor;
 use lightning::events::bump_transaction::sync::{BumpTransactionEventHandlerSync, WalletSync};
 use lightning::ln::channelmanager::ChannelManager;
+use lightning::ln::msgs::RoutingMessageHandler;
 use lightning::ln::peer_handler::{IgnoringMessageHandler, PeerManager};
 use lightning::onion_message::messenger::DefaultMessageRouter;
 use lightning::routing::gossip::{NetworkGraph, P2PGossipSync};
@@ -14,6 +15,8 @@ use lightning::routing::scoring::{ProbabilisticScorer, ProbabilisticScoringFeePa
 use lightning::routing::utxo::UtxoLookup;
 use lightning::sign::{InMemorySigner, KeysManager};
 use lightning::util::sweep::OutputSweeperSync;
+use lightning_liquidity::LiquidityManagerSync;
+use lightning_liquidity::utils::time::DefaultTimeProvider;
 use lightning_net_tokio::SocketDescriptor;
 
 use crate::broadcast::{Broadcaster, Feerates};
@@ -22,13 +25,13 @@ use crate::log::Log;
 use crate::onchain::Wallet;
 use crate::persist::Queue;
 
-type NoFilter = Arc<dyn Filter + Send + Sync>;
+type MaybeFilter = Arc<dyn Filter + Send + Sync>;
 type NoLookup = Arc<dyn UtxoLookup + Send + Sync>;
 type Nothing = Arc<IgnoringMessageHandler>;
 
 pub(crate) type Monitors = ChainMonitor<
     InMemorySigner,
-    NoFilter,
+    MaybeFilter,
     Arc<Broadcaster>,
     Arc<Feerates>,
     Arc<Log>,
@@ -58,21 +61,32 @@ pub(crate) type Manager = ChannelManager<
     Arc<Log>,
 >;
 pub(crate) type Gossip = P2PGossipSync<Arc<Graph>, NoLookup, Arc<Log>>;
+/// What peers say about channels of others: heard, or not.
+pub(crate) type Hearsay = Arc<dyn RoutingMessageHandler + Send + Sync>;
 pub(crate) type Peers = PeerManager<
     SocketDescriptor,
     Arc<Manager>,
-    Arc<Gossip>,
+    Hearsay,
     Nothing,
     Arc<Log>,
-    Nothing,
+    Arc<LiquidityManager>,
     Arc<KeysManager>,
     Arc<Monitors>,
+>;
+pub(crate) type LiquidityManager = LiquidityManagerSync<
+    Arc<KeysManager>,
+    Arc<KeysManager>,
+    Arc<Manager>,
+    MaybeFilter,
+    Arc<Kv>,
+    DefaultTimeProvider,
+    Arc<Broadcaster>,
 >;
 pub(crate) type Sweeper = OutputSweeperSync<
     Arc<Broadcaster>,
     Arc<Wallet>,
     Arc<Feerates>,
-    NoFilter,
+    MaybeFilter,
     Arc<Kv>,
     Arc<Log>,
     Arc<KeysManager>,

@@ -228,10 +228,8 @@ async fn open_nodes(
     let mut nodes = Vec::with_capacity(names.len());
     for &name in names {
         let config = Config {
-            folder: folder.join(name),
-            network: Network::Regtest,
-            chain: Arc::new(chain.clone()),
             listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+            ..Config::new(folder.join(name), Network::Regtest, Arc::new(chain.clone()))
         };
         let node = EmbeddedNode::open(config).await;
         let node = node.map_err(|source| DevnetError::Node { name, source })?;

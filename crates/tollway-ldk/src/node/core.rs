@@ -2,7 +2,7 @@
 //! it is queued for the disk, and messages leave.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use bitcoin::secp256k1::PublicKey;
 use l402::{Network, NodeError, NodeErrorKind};
@@ -16,16 +16,18 @@ use tokio_util::task::TaskTracker;
 use super::DRIVER;
 use super::health::Health;
 use super::hints::Hints;
+use super::liquidity::Liquidity;
 use super::openings::Openings;
 use super::pace::{Pace, TICK};
+use super::upkeep::Public;
 use super::waits::Waits;
 use crate::broadcast::Feerates;
-use crate::chain::ChainSource;
+use crate::chain::{ChainSource, Transactions};
 use crate::onchain::Wallet;
 use crate::payments::Payments;
 use crate::persist::Queue;
 use crate::store::Store;
-use crate::types::{Bumper, Manager, Monitors, Peers, Sweeper};
+use crate::types::{Bumper, Graph, Manager, Monitors, Peers, Scorer, Sweeper};
 
 /// The parts of a running node.
 pub(crate) struct Core {
@@ -39,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) sweeper: Arc<Sweeper>,
     pub(crate) bumper: Bumper,
     pub(crate) chain: Arc<dyn ChainSource>,
+    /// For a source that is asked about what is ours.
+    pub(crate) transactions: Option<Arc<dyn Transactions>>,
     pub(crate) feerates: Arc<Feerates>,
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
@@ -47,6 +51,10 @@ pub(crate) struct Core {
     pub(crate) hints: Hints,
     pub(crate) openings: Openings,
     pub(crate) health: Health,
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) scorer: Arc<RwLock<Scorer>>,
+    pub(crate) public: Public,
+    pub(crate) liquidity: Liquidity,
     /// Something has changed that may let a waiting payment go.
     pub(crate) changed: Notify,
     pub(crate) pace: Pace,
@@ -103,6 +111,11 @@ impl Core {
         self.waits.stop();
     }
 
+    /// Whether the disk can still be written.
+    pub(super) fn check_disk(&self) -> bool {
+        !self.failed.load(Ordering::Acquire)
+    }
+
     /// # Errors
     /// The node has stopped, because its disk failed or because it was told to.
     pub(crate) fn check(&self) -> Result<(), NodeError> {
@@ -124,6 +137,7 @@ impl Core {
             return;
         }
         self.handle_events();
+        self.handle_liquidity();
         self.peers.process_events();
         if self.manager.needs_pending_htlc_processing() {
             self.manager.process_pending_htlc_forwards();
@@ -145,6 +159,7 @@ impl Core {
             tokio::select! {
                 () = self.manager.get_event_or_persistence_needed_future() => {}
                 () = self.monitors.get_update_future() => {}
+                () = self.liquidity.changed() => {}
                 () = tokio::time::sleep(TICK) => {}
             }
             self.step();

@@ -2,15 +2,20 @@
 //! doing it twice changes nothing.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockWriteGuard};
 
 use bitcoin::Transaction;
 use l402::{Msat, PaymentHash, Preimage, Sat, Why};
 use lightning::events::{Event, FundingInfo, PaymentPurpose, ReplayEvent};
 use lightning::ln::types::ChannelId;
+use lightning::routing::scoring::ScoreUpdate;
+use lightning::util::config::{ChannelConfigOverrides, ChannelConfigUpdate};
 
+use super::channels::random_number;
 use super::core::Core;
+use super::upkeep::since_1970;
 use crate::payments::{Received, Sent};
+use crate::types::Scorer;
 
 type Handled = Result<(), ReplayEvent>;
 
@@ -19,12 +24,20 @@ impl Core {
     /// It could not be handled now: LDK tells it again.
     pub(super) fn handle(self: &Arc<Self>, event: Event) -> Handled {
         match event {
-            Event::PaymentClaimable { payment_hash, purpose, amount_msat, .. } => {
-                return self.claimable(PaymentHash(payment_hash.0), &purpose, amount_msat);
+            Event::PaymentClaimable {
+                payment_hash,
+                purpose,
+                amount_msat,
+                counterparty_skimmed_fee_msat,
+                ..
+            } => {
+                let (hash, kept) = (PaymentHash(payment_hash.0), counterparty_skimmed_fee_msat);
+                return self.claimable(hash, &purpose, amount_msat, Msat::from_msat(kept));
             }
             Event::PaymentClaimed { payment_hash, amount_msat, .. } => {
                 let received = Received::Claimed(Msat::from_msat(amount_msat));
                 self.payments.note_received(PaymentHash(payment_hash.0), received);
+                self.forget_fee(PaymentHash(payment_hash.0));
             }
             Event::PaymentSent { payment_hash, payment_preimage, fee_paid_msat, .. } => {
                 let fee = Msat::from_msat(fee_paid_msat.unwrap_or_default());
@@ -35,9 +48,20 @@ impl Core {
             Event::PaymentFailed { payment_id, reason, .. } => {
                 self.came_back(PaymentHash(payment_id.0), reason);
             }
+            Event::PaymentPathSuccessful { path, .. } => {
+                self.scores().payment_path_successful(&path, since_1970());
+            }
+            Event::PaymentPathFailed { path, short_channel_id: Some(failed), .. } => {
+                self.scores().payment_path_failed(&path, failed, since_1970());
+            }
             other => return self.handle_channel(other),
         }
         Ok(())
+    }
+
+    /// What payments have taught about other channels.
+    fn scores(&self) -> RwLockWriteGuard<'_, Scorer> {
+        self.scorer.write().expect("no panic while held")
     }
 
     fn handle_channel(self: &Arc<Self>, event: Event) -> Handled {
@@ -62,7 +86,8 @@ impl Core {
             Event::DiscardFunding { funding_info: FundingInfo::Tx { transaction }, .. } => {
                 self.wallet.forget(&transaction);
             }
-            Event::ChannelReady { channel_id, counterparty_node_id, .. } => {
+            Event::ChannelReady { channel_id, user_channel_id, counterparty_node_id, .. } => {
+                self.customer_ready(user_channel_id, &channel_id, &counterparty_node_id);
                 tracing::info!(channel = %channel_id, peer = %counterparty_node_id, "channel ready");
                 self.hints.forget();
             }
@@ -84,6 +109,24 @@ impl Core {
                 self.spawn(async move { core.sweep() });
                 return tracked.map_err(|()| ReplayEvent());
             }
+            Event::HTLCIntercepted {
+                requested_next_hop_scid,
+                intercept_id,
+                expected_outbound_amount_msat,
+                payment_hash,
+                ..
+            } => self.intercepted(
+                requested_next_hop_scid,
+                intercept_id,
+                expected_outbound_amount_msat,
+                payment_hash,
+            ),
+            Event::PaymentForwarded {
+                next_channel_id: Some(channel), skimmed_fee_msat, ..
+            } => {
+                self.forwarded(channel, skimmed_fee_msat.unwrap_or_default());
+            }
+            Event::HTLCHandlingFailed { failure_type, .. } => self.forwarding_failed(failure_type),
             Event::BumpTransaction(bump) => self.bumper.handle_event(&bump),
             // Told for information, or about features that are not in use.
             _ => {}
@@ -93,10 +136,22 @@ impl Core {
 
     /// Takes a payment to us, once per payment hash: an invoice that is paid twice by mistake is
     /// refused the second time, and the payer keeps that money.
-    fn claimable(&self, hash: PaymentHash, purpose: &PaymentPurpose, amount_msat: u64) -> Handled {
+    ///
+    /// Of what the last node before us has `kept` no more is accepted than was agreed with it.
+    fn claimable(
+        &self,
+        hash: PaymentHash,
+        purpose: &PaymentPurpose,
+        amount_msat: u64,
+        kept: Msat,
+    ) -> Handled {
         let ldk_hash = lightning::types::payment::PaymentHash(hash.0);
-        let taken = match self.payments.received(hash) {
-            Ok(received) => received.is_some(),
+        let looked_up = self.payments.received(hash).and_then(|received| {
+            let short = kept > Msat::ZERO && kept > self.agreed_fee(hash)?;
+            Ok(received.is_some() || short)
+        });
+        let taken = match looked_up {
+            Ok(taken) => taken,
             Err(error) => {
                 tracing::error!(%hash, %error, "the payment log cannot be read");
                 return Err(ReplayEvent());
@@ -111,7 +166,7 @@ impl Core {
                 self.manager.claim_funds(*preimage);
             }
             _ => {
-                tracing::info!(%hash, taken, "a payment was not taken");
+                tracing::info!(%hash, taken, %kept, "a payment was not taken");
                 self.manager.fail_htlc_backwards(&ldk_hash);
             }
         }
@@ -130,16 +185,36 @@ impl Core {
     /// A peer asks to open a channel to us. It is taken when there is money to bump its fees with,
     /// should it ever have to be closed by us alone.
     fn asked_for_channel(&self, peer: Peer) {
-        if !self.has_reserve_for_another() {
+        let (channel, node) = peer;
+        let is_provider = self.liquidity.is_provider(&node);
+        // A provider's channel is how one begins who has no money on the chain yet.
+        if !is_provider && !self.has_reserve_for_another() {
             return self.refuse(peer, "not enough on-chain money in reserve for another channel");
         }
-        let mut number = [0; 16];
-        if let Err(error) = getrandom::fill(&mut number) {
-            return self.refuse(peer, &error.to_string());
-        }
-        let (channel, node) = peer;
-        let number = u128::from_be_bytes(number);
-        if let Err(error) = self.manager.accept_inbound_channel(&channel, &node, number, None) {
+        let number = match random_number() {
+            Ok(number) => number,
+            Err(error) => return self.refuse(peer, &error.to_string()),
+        };
+        let accepted = if is_provider {
+            // It keeps its price out of a payment, and what it keeps is held against the price.
+            let update = ChannelConfigUpdate {
+                accept_underpaying_htlcs: Some(true),
+                ..ChannelConfigUpdate::default()
+            };
+            let overrides = ChannelConfigOverrides {
+                handshake_overrides: None,
+                update_overrides: Some(update),
+            };
+            self.manager.accept_inbound_channel_from_trusted_peer_0conf(
+                &channel,
+                &node,
+                number,
+                Some(overrides),
+            )
+        } else {
+            self.manager.accept_inbound_channel(&channel, &node, number, None)
+        };
+        if let Err(error) = accepted {
             tracing::warn!(peer = %node, ?error, "a channel was not accepted");
         }
     }

@@ -76,7 +76,7 @@ impl EmbeddedNode {
         let trouble = self.core().health.trouble();
         Info {
             id: self.node_id(),
-            alias: None,
+            alias: self.core().public.alias.map(|alias| alias.to_string()),
             network: self.core().network,
             height: self.height(),
             synced: trouble.is_none(),

@@ -8,6 +8,7 @@ use bitcoin::hashes::{Hash, sha256};
 use l402::{Invoice, Invoicer, Msat, Network, NodeError, NodeErrorKind, PaymentHash};
 use lightning::ln::channelmanager::MIN_FINAL_CLTV_EXPIRY_DELTA;
 use lightning::ln::inbound_payment;
+use lightning::routing::router::RouteHint;
 use lightning::sign::{NodeSigner, Recipient};
 use lightning_invoice::{Currency, Description, InvoiceBuilder};
 
@@ -27,8 +28,15 @@ impl Invoicer for EmbeddedNode {
         memo: &str,
         expiry: Duration,
     ) -> Result<Invoice, NodeError> {
-        self.core().check()?;
-        self.build(amount, memo, expiry)
+        let core = self.core();
+        core.check()?;
+        if !core.needs_provider(amount) {
+            return self.build(amount, memo, expiry, &core.hints.get(&core.manager));
+        }
+        let bought = core.buy_channel(amount).await?;
+        let invoice = self.build(amount, memo, expiry, &[bought.hint])?;
+        core.agree_on_fee(invoice.payment_hash(), bought.fee).map_err(storage)?;
+        Ok(invoice)
     }
 
     async fn is_settled(&self, hash: PaymentHash) -> Result<bool, NodeError> {
@@ -38,7 +46,13 @@ impl Invoicer for EmbeddedNode {
 }
 
 impl EmbeddedNode {
-    fn build(&self, amount: Msat, memo: &str, expiry: Duration) -> Result<Invoice, NodeError> {
+    fn build(
+        &self,
+        amount: Msat,
+        memo: &str,
+        expiry: Duration,
+        hints: &[RouteHint],
+    ) -> Result<Invoice, NodeError> {
         let core = self.core();
         let refused = |why: &str| NodeError::new(DRIVER, NodeErrorKind::Refused).because(why);
         if amount == Msat::ZERO {
@@ -70,7 +84,6 @@ impl EmbeddedNode {
             .min_final_cltv_expiry_delta(MIN_FINAL_CLTV_EXPIRY_DELTA.into())
             .expiry_time(expiry)
             .amount_milli_satoshis(amount.msat());
-        let hints = core.hints.get(&core.manager);
         let builder = hints.iter().cloned().fold(builder, InvoiceBuilder::private_route);
         let failed = |e: &dyn std::fmt::Debug| {
             NodeError::new(DRIVER, NodeErrorKind::Protocol).because(format!("{e:?}"))

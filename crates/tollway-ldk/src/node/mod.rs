@@ -11,12 +11,16 @@ mod hints;
 mod history;
 mod info;
 mod invoices;
+mod kept;
+mod liquidity;
 mod net;
 mod open;
 mod openings;
 mod pace;
 mod pay;
 mod reserve;
+mod terms;
+mod upkeep;
 mod waits;
 mod writer;
 
@@ -39,9 +43,12 @@ pub use self::channels::{Channel, ChannelError, NewChannel};
 use self::core::Core;
 pub use self::history::{Direction, PaymentRecord, PaymentState};
 pub use self::info::{Balance, Info, Peer};
+pub use self::liquidity::{Lsp, LspOffer};
+pub use self::upkeep::{Alias, BadAlias, Public};
 pub(crate) use self::waits::End;
 use crate::broadcast;
 use crate::chain::{ChainError, ChainSource};
+use crate::digest::{Digest, DigestUrl};
 use crate::onchain::WalletError;
 use crate::store::StoreError;
 
@@ -62,6 +69,30 @@ pub struct Config {
     pub chain: Arc<dyn ChainSource>,
     /// Where peers may dial it, if anywhere. Port 0 lets the system choose.
     pub listen: Option<SocketAddr>,
+    /// Who opens a channel to it when a payment comes for which there is no room.
+    pub lsp: Option<Lsp>,
+    /// What it asks for when it does the same for others; `None`: it does not.
+    pub lsp_offer: Option<LspOffer>,
+    /// How it is known in public, once it has a public channel.
+    pub public: Public,
+    /// Where a digest of all public channels is had from; `None`: peers are asked, one by one.
+    pub digest: Option<DigestUrl>,
+}
+
+impl Config {
+    /// A node that listens nowhere, buys no channels and sells none.
+    pub fn new(folder: impl Into<PathBuf>, network: Network, chain: Arc<dyn ChainSource>) -> Self {
+        Self {
+            folder: folder.into(),
+            network,
+            chain,
+            listen: None,
+            lsp: None,
+            lsp_offer: None,
+            public: Public::default(),
+            digest: None,
+        }
+    }
 }
 
 /// The node could not be opened.
@@ -91,6 +122,12 @@ pub enum OpenNodeError {
         /// What was asked for.
         asked: Network,
     },
+    /// The chain source is for another network.
+    #[error("the chain source is not one for {asked}; check its address and `network`")]
+    OtherChain {
+        /// What was asked for.
+        asked: Network,
+    },
     /// The system gives no random bytes.
     #[error("the system gives no random bytes for the node's keys")]
     Random(#[source] getrandom::Error),
@@ -102,6 +139,9 @@ pub enum OpenNodeError {
         /// The cause.
         source: io::Error,
     },
+    /// The liquidity provider's id is none.
+    #[error("`{0}` is not a node's public key, so it is no liquidity provider")]
+    Lsp(NodeId),
     /// The system gives no thread.
     #[error("the node's writer cannot be started")]
     Thread(#[source] io::Error),
@@ -152,6 +192,7 @@ impl EmbeddedNode {
         core.spawn(broadcast::send_all(chain, wallet, opened.unsent));
         core.spawn(Arc::clone(&core).beat());
         core.spawn(follow::follow(Arc::clone(&core), opened.at));
+        core.spawn(Arc::clone(&core).keep_up(config.digest.clone().map(Digest::new)));
         if let Some(listener) = listener {
             core.spawn(net::listen(Arc::clone(&core), listener));
         }
@@ -160,6 +201,10 @@ impl EmbeddedNode {
             let id = PublicKey::from_slice(&id)
                 .map_err(|_| OpenNodeError::Damaged { what: "the list of peers" })?;
             node.keep(id, address);
+        }
+        if let Some(lsp) = &config.lsp {
+            let id = PublicKey::from_slice(&lsp.id.0).map_err(|_| OpenNodeError::Lsp(lsp.id))?;
+            node.keep(id, lsp.address.clone());
         }
         // Updates that were in flight when the last process died are sent on their way again.
         node.core.step();
@@ -248,6 +293,10 @@ impl EmbeddedNode {
     /// the next start; whoever waits for one is told that its end is unknown.
     pub async fn stop(&self) {
         self.core.hang_up().await;
+        if self.core.check_disk() {
+            self.core.keep_scores();
+            self.core.keep_graph();
+        }
         let writer = self.writer.lock().expect("no panic while held").take();
         self.core.queue.stop();
         if let Some(writer) = writer {

@@ -5,60 +5,58 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bitcoin::constants::genesis_block;
+use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{BlockHash, Transaction};
 use l402::Network;
-use lightning::chain::channelmonitor::{ChannelMonitor, ChannelMonitorUpdate};
-use lightning::chain::{BestBlock, ChannelMonitorUpdateStatus, Listen};
+use lightning::chain::channelmonitor::ChannelMonitor;
+use lightning::chain::{BestBlock, ChannelMonitorUpdateStatus, Filter, Listen};
 use lightning::events::bump_transaction::sync::WalletSync;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
 use lightning::ln::peer_handler::{IgnoringMessageHandler, MessageHandler};
 use lightning::onion_message::messenger::DefaultMessageRouter;
-use lightning::routing::scoring::{
-    ProbabilisticScorer, ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters,
-};
+use lightning::routing::scoring::ProbabilisticScoringFeeParameters;
 use lightning::sign::{EntropySource, InMemorySigner, KeysManager, NodeSigner, Recipient};
-use lightning::util::config::{MaxDustHTLCExposure, UserConfig};
-use lightning::util::persist::{
-    KVStoreSync, OUTPUT_SWEEPER_PERSISTENCE_KEY, OUTPUT_SWEEPER_PERSISTENCE_PRIMARY_NAMESPACE,
-    OUTPUT_SWEEPER_PERSISTENCE_SECONDARY_NAMESPACE,
-};
-use lightning::util::ser::{Readable, ReadableArgs};
+use lightning::util::ser::ReadableArgs;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::core::Core;
+use super::follow::{ask, parts};
 use super::health::Health;
 use super::hints::Hints;
+use super::kept::{remember_network, seed};
+use super::liquidity::{self, Liquidity};
 use super::openings::Openings;
 use super::pace::Pace;
+use super::terms::{bitcoin_network, user_config};
 use super::waits::Waits;
-use super::{Config, OpenNodeError};
+use super::{Config, Lsp, OpenNodeError};
 use crate::broadcast::{Broadcaster, Feerates};
-use crate::chain::{ChainError, ChainSource};
+use crate::chain::{Blocks, ChainError, ChainSource, Follow, Transactions};
 use crate::kv::Kv;
 use crate::log::Log;
 use crate::onchain::Wallet;
 use crate::payments::Payments;
 use crate::persist::Queue;
-use crate::store::{Kept, Store};
+use crate::store::Store;
 use crate::sync::catch_up;
-use crate::types::{Gossip, Graph, Manager, Monitors, Peers, Router, Sweeper};
+use crate::types::{
+    Gossip, Graph, Hearsay, LiquidityManager, Manager, Monitors, Peers, Router, Scorer, Sweeper,
+};
 
 /// A monitor with what it needs to listen to the chain by itself.
-type Monitor = (ChannelMonitor<InMemorySigner>, Arc<Broadcaster>, Arc<Feerates>, Arc<Log>);
+pub(super) type Monitor =
+    (ChannelMonitor<InMemorySigner>, Arc<Broadcaster>, Arc<Feerates>, Arc<Log>);
 
 /// A monitor from the disk, not yet watched, and the block it has seen.
-struct Read {
-    monitor: Monitor,
-    at: BestBlock,
+pub(super) struct Read {
+    pub(super) monitor: Monitor,
+    pub(super) at: BestBlock,
 }
-
-/// What a settled payment of others may leave unclaimable in a channel, if it closes at the worst
-/// moment: payments for an API call are below the dust limit, and a channel must carry many.
-const MOST_DUST_MSAT: u64 = 25_000_000;
 
 /// A node ready to run, the block it has seen, and the transactions it wants sent.
 pub(super) struct Opened {
@@ -68,17 +66,19 @@ pub(super) struct Opened {
 }
 
 /// What LDK's parts are made with.
-struct Ground {
-    chain: Arc<dyn ChainSource>,
-    store: Arc<Store>,
-    queue: Arc<Queue>,
-    keys: Arc<KeysManager>,
-    log: Arc<Log>,
-    feerates: Arc<Feerates>,
-    broadcaster: Arc<Broadcaster>,
-    wallet: Arc<Wallet>,
-    network: bitcoin::Network,
-    now: u32,
+pub(super) struct Ground {
+    pub(super) chain: Arc<dyn ChainSource>,
+    /// For a source that is asked about what is ours.
+    pub(super) transactions: Option<Arc<dyn Transactions>>,
+    pub(super) store: Arc<Store>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) keys: Arc<KeysManager>,
+    pub(super) log: Arc<Log>,
+    pub(super) feerates: Arc<Feerates>,
+    pub(super) broadcaster: Arc<Broadcaster>,
+    pub(super) wallet: Arc<Wallet>,
+    pub(super) network: bitcoin::Network,
+    pub(super) now: u32,
 }
 
 pub(super) async fn open(config: &Config) -> Result<Opened, OpenNodeError> {
@@ -92,6 +92,10 @@ pub(super) async fn open(config: &Config) -> Result<Opened, OpenNodeError> {
     let (broadcaster, unsent) = Broadcaster::new(&wallet);
     let ground = Ground {
         chain: Arc::clone(&config.chain),
+        transactions: match config.chain.follow() {
+            Follow::Blocks(_) => None,
+            Follow::Transactions(transactions) => Some(transactions.into()),
+        },
         queue: Arc::new(Queue::default()),
         keys: Arc::new(keys),
         log: Arc::new(Log),
@@ -102,18 +106,19 @@ pub(super) async fn open(config: &Config) -> Result<Opened, OpenNodeError> {
         now: u32::try_from(now.as_secs()).unwrap_or(u32::MAX),
         store,
     };
+    check_network(&*ground.chain, config.network).await?;
     ground.feerates.refresh(&*ground.chain).await?;
-    let (core, at) = ground.build(config.network).await?;
+    let (core, at) = ground.build(config).await?;
     core.agree_on_payments()?;
     Ok(Opened { core, at, unsent })
 }
 
 impl Ground {
-    async fn build(self, network: Network) -> Result<(Core, BestBlock), OpenNodeError> {
+    async fn build(self, config: &Config) -> Result<(Core, BestBlock), OpenNodeError> {
         let tip = self.chain.tip().await?;
         let tip = BestBlock::new(tip.hash, tip.height);
         let monitors = Arc::new(Monitors::new(
-            None,
+            self.filter(),
             Arc::clone(&self.broadcaster),
             Arc::clone(&self.log),
             Arc::clone(&self.feerates),
@@ -121,17 +126,34 @@ impl Ground {
             Arc::clone(&self.keys),
             self.keys.get_peer_storage_key(),
         ));
-        let graph = Arc::new(Graph::new(self.network, Arc::clone(&self.log)));
+        let graph = Arc::new(self.graph()?);
+        let scorer = Arc::new(RwLock::new(self.scorer(&graph)?));
         let mut read = self.read_monitors()?;
-        let manager = Arc::new(self.manager(tip, &monitors, &graph, &read)?);
+        let manager = Arc::new(self.manager(tip, &monitors, (&graph, &scorer), &read, config)?);
         let sweeper = Arc::new(self.sweeper(tip)?);
         self.wallet.start_at(tip)?;
-        let at = self.catch_all_up(&mut read, &manager, &sweeper).await?;
+        let at = match (&self.transactions, self.chain.follow()) {
+            (None, Follow::Blocks(blocks)) => {
+                let at = self.catch_all_up(blocks, &mut read, &manager, &sweeper).await?;
+                load_all(&monitors, read)?;
+                at
+            }
+            (Some(transactions), _) => {
+                load_all(&monitors, read)?;
+                let parts = parts(&monitors, &manager, &sweeper);
+                ask(&**transactions, parts, &self.wallet).await?;
+                tip
+            }
+            (None, Follow::Transactions(_)) => unreachable!("a source is followed in one way"),
+        };
         self.broadcaster.send_again(self.wallet.waiting());
-        for Read { monitor: (monitor, ..), .. } in read {
-            load(&monitors, monitor)?;
-        }
-        let peers = self.peers(&manager, &monitors, graph);
+        let liquidity = self.liquidity(config, &manager)?;
+        let hearsay: Hearsay = match &config.digest {
+            Some(_) => Arc::new(IgnoringMessageHandler {}),
+            None => Arc::new(Gossip::new(Arc::clone(&graph), None, Arc::clone(&self.log))),
+        };
+        let peers = self.peers(&manager, &monitors, hearsay, &liquidity);
+        let lsp = config.lsp.as_ref().map(provider).transpose()?;
         let id = self.node_id()?;
         let wallet = WalletSync::new(Arc::clone(&self.wallet), Arc::clone(&self.log));
         let bumper = crate::types::Bumper::new(
@@ -141,7 +163,7 @@ impl Ground {
             Arc::clone(&self.log),
         );
         let core = Core {
-            network,
+            network: config.network,
             id,
             keys: self.keys,
             manager,
@@ -151,6 +173,7 @@ impl Ground {
             sweeper,
             bumper,
             chain: self.chain,
+            transactions: self.transactions,
             feerates: self.feerates,
             payments: Payments::new(Arc::clone(&self.store), Arc::clone(&self.queue)),
             store: self.store,
@@ -159,6 +182,10 @@ impl Ground {
             hints: Hints::default(),
             openings: Openings::default(),
             health: Health::default(),
+            graph,
+            scorer,
+            public: config.public.clone(),
+            liquidity: Liquidity::new(liquidity, lsp, config.lsp_offer),
             changed: Notify::new(),
             pace: Pace::new(),
             runtime: Handle::current(),
@@ -173,6 +200,7 @@ impl Ground {
     /// Brings every part from where it was to one and the same block.
     async fn catch_all_up(
         &self,
+        blocks: &dyn Blocks,
         monitors: &mut [Read],
         manager: &Manager,
         sweeper: &Sweeper,
@@ -182,10 +210,10 @@ impl Ground {
         loop {
             let parts: [&(dyn Listen + Send + Sync); 3] = [manager, sweeper, &*self.wallet];
             for read in &mut *monitors {
-                catch_up(&*self.chain, &mut read.at, &read.monitor).await?;
+                catch_up(blocks, &mut read.at, &read.monitor).await?;
             }
             for (at, part) in heads.iter_mut().zip(parts) {
-                catch_up(&*self.chain, at, part).await?;
+                catch_up(blocks, at, part).await?;
             }
             let tip = heads[0];
             let all = monitors.iter().map(|read| read.at).chain(heads);
@@ -196,43 +224,22 @@ impl Ground {
         }
     }
 
-    fn read_monitors(&self) -> Result<Vec<Read>, OpenNodeError> {
-        let damaged = OpenNodeError::Damaged { what: "a channel's monitor" };
-        let mut all = Vec::new();
-        for Kept { name, body, updates } in self.store.monitors()? {
-            let args = (&*self.keys, &*self.keys);
-            let read = <(BlockHash, ChannelMonitor<InMemorySigner>)>::read(&mut &body[..], args);
-            let Ok((_, monitor)) = read else { return Err(damaged) };
-            let since = updates.iter().map(Vec::len).sum();
-            self.queue.loaded(&name, body.len(), since);
-            for update in updates {
-                let update = ChannelMonitorUpdate::read(&mut &update[..]);
-                let Ok(update) = update else { return Err(damaged) };
-                let (broadcaster, fees) = (&self.broadcaster, &self.feerates);
-                if monitor.update_monitor(&update, broadcaster, fees, &self.log).is_err() {
-                    return Err(damaged);
-                }
-            }
-            let at = monitor.current_best_block();
-            let (broadcaster, fees) = (Arc::clone(&self.broadcaster), Arc::clone(&self.feerates));
-            all.push(Read { monitor: (monitor, broadcaster, fees, Arc::clone(&self.log)), at });
-        }
-        Ok(all)
+    pub(super) fn filter(&self) -> Option<Arc<dyn Filter + Send + Sync>> {
+        self.transactions.as_ref().map(|transactions| transactions.filter())
     }
 
     fn manager(
         &self,
         tip: BestBlock,
         monitors: &Arc<Monitors>,
-        graph: &Arc<Graph>,
+        (graph, scorer): (&Arc<Graph>, &Arc<RwLock<Scorer>>),
         read: &[Read],
+        config: &Config,
     ) -> Result<Manager, OpenNodeError> {
-        let scoring = ProbabilisticScoringDecayParameters::default();
         let log = || Arc::clone(&self.log);
         let keys = || Arc::clone(&self.keys);
-        let scorer = ProbabilisticScorer::new(scoring, Arc::clone(graph), log());
         let parameters = ProbabilisticScoringFeeParameters::default();
-        let scorer = Arc::new(RwLock::new(scorer));
+        let scorer = Arc::clone(scorer);
         let router = Router::new(Arc::clone(graph), log(), keys(), scorer, parameters);
         let messages = Arc::new(DefaultMessageRouter::new(Arc::clone(graph), keys()));
         let Some(body) = self.store.get(["node", "", "manager"])? else {
@@ -246,7 +253,7 @@ impl Ground {
                 keys(),
                 keys(),
                 keys(),
-                user_config(),
+                user_config(config),
                 ChainParameters { network: self.network, best_block: tip },
                 self.now,
             ));
@@ -261,7 +268,7 @@ impl Ground {
             Arc::new(router),
             messages,
             log(),
-            user_config(),
+            user_config(config),
             read.iter().map(|read| &read.monitor.0).collect(),
         );
         match <(BlockHash, Manager)>::read(&mut &body[..], args) {
@@ -273,47 +280,48 @@ impl Ground {
         }
     }
 
-    fn sweeper(&self, tip: BestBlock) -> Result<Sweeper, OpenNodeError> {
-        let kv = Arc::new(Kv(Arc::clone(&self.store)));
-        let kept = kv.read(
-            OUTPUT_SWEEPER_PERSISTENCE_PRIMARY_NAMESPACE,
-            OUTPUT_SWEEPER_PERSISTENCE_SECONDARY_NAMESPACE,
-            OUTPUT_SWEEPER_PERSISTENCE_KEY,
-        );
-        let (broadcaster, fees) = (Arc::clone(&self.broadcaster), Arc::clone(&self.feerates));
-        let (keys, wallet) = (Arc::clone(&self.keys), Arc::clone(&self.wallet));
-        let log = Arc::clone(&self.log);
-        match kept {
-            Err(error) if error.kind() == lightning::io::ErrorKind::NotFound => {
-                Ok(Sweeper::new(tip, broadcaster, fees, None, keys, wallet, kv, log))
-            }
-            Err(_) => Err(OpenNodeError::Damaged { what: "the sweeper's state" }),
-            Ok(body) => {
-                let args = (broadcaster, fees, None, keys, wallet, kv, log);
-                let read = <(BestBlock, Sweeper)>::read(&mut &body[..], args);
-                read.map(|(_, sweeper)| sweeper)
-                    .map_err(|_| OpenNodeError::Damaged { what: "the sweeper's state" })
-            }
-        }
-    }
-
     fn peers(
         &self,
         manager: &Arc<Manager>,
         monitors: &Arc<Monitors>,
-        graph: Arc<Graph>,
+        hearsay: Hearsay,
+        liquidity: &Arc<LiquidityManager>,
     ) -> Arc<Peers> {
         let nothing = || Arc::new(IgnoringMessageHandler {});
         let handler = MessageHandler {
             chan_handler: Arc::clone(manager),
-            route_handler: Arc::new(Gossip::new(graph, None, Arc::clone(&self.log))),
+            route_handler: hearsay,
             onion_message_handler: nothing(),
-            custom_message_handler: nothing(),
+            custom_message_handler: Arc::clone(liquidity),
             send_only_message_handler: Arc::clone(monitors),
         };
         let random = self.keys.get_secure_random_bytes();
         let (log, keys) = (Arc::clone(&self.log), Arc::clone(&self.keys));
         Arc::new(Peers::new(handler, self.now, &random, log, keys))
+    }
+
+    fn liquidity(
+        &self,
+        config: &Config,
+        manager: &Arc<Manager>,
+    ) -> Result<Arc<LiquidityManager>, OpenNodeError> {
+        // What was promised stands after a restart.
+        let secret = sha256::Hash::hash(&self.keys.get_peer_storage_key().inner).to_byte_array();
+        let service = config.lsp_offer.map(|_| liquidity::service_config(secret));
+        let client = config.lsp.as_ref().map(|_| liquidity::client_config());
+        let made = LiquidityManager::new(
+            Arc::clone(&self.keys),
+            Arc::clone(&self.keys),
+            Arc::clone(manager),
+            None,
+            None,
+            Arc::new(Kv(Arc::clone(&self.store))),
+            Arc::clone(&self.broadcaster),
+            service,
+            client,
+        );
+        let damaged = OpenNodeError::Damaged { what: "what was agreed with customers" };
+        Ok(Arc::new(made.map_err(|_| damaged)?))
     }
 
     fn node_id(&self) -> Result<PublicKey, OpenNodeError> {
@@ -322,18 +330,14 @@ impl Ground {
     }
 }
 
-/// The node's thirty-two secret bytes: made once, and on the disk before anything is derived.
-fn seed(store: &Store) -> Result<[u8; 32], OpenNodeError> {
-    const SEED: [&str; 3] = ["node", "", "seed"];
-    match store.get(SEED)? {
-        Some(kept) => kept.try_into().map_err(|_| OpenNodeError::Damaged { what: "the seed" }),
-        None => {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(OpenNodeError::Random)?;
-            store.put(SEED, &seed)?;
-            Ok(seed)
-        }
-    }
+fn provider(lsp: &Lsp) -> Result<(PublicKey, Lsp), OpenNodeError> {
+    let id = PublicKey::from_slice(&lsp.id.0).map_err(|_| OpenNodeError::Lsp(lsp.id))?;
+    Ok((id, lsp.clone()))
+}
+
+/// Watches all channels again.
+fn load_all(monitors: &Monitors, read: Vec<Read>) -> Result<(), OpenNodeError> {
+    read.into_iter().try_for_each(|Read { monitor: (monitor, ..), .. }| load(monitors, monitor))
 }
 
 /// Watches a channel again.
@@ -353,41 +357,11 @@ fn load(monitors: &Monitors, monitor: ChannelMonitor<InMemorySigner>) -> Result<
     Ok(())
 }
 
-/// A folder belongs to one network for ever.
-fn remember_network(store: &Store, network: Network) -> Result<(), OpenNodeError> {
-    const NETWORK: [&str; 3] = ["node", "", "network"];
-    match store.get(NETWORK)? {
-        None => store.put(NETWORK, network.to_string().as_bytes())?,
-        Some(kept) if kept == network.to_string().as_bytes() => {}
-        Some(kept) => {
-            let theirs = String::from_utf8_lossy(&kept).into_owned();
-            return Err(OpenNodeError::OtherNetwork { theirs, asked: network });
-        }
+/// A source that tells of another network would have every channel taken for unfunded.
+async fn check_network(chain: &dyn ChainSource, network: Network) -> Result<(), OpenNodeError> {
+    let ours = genesis_block(bitcoin_network(network)).block_hash();
+    match chain.genesis().await? == ours {
+        true => Ok(()),
+        false => Err(OpenNodeError::OtherChain { asked: network }),
     }
-    Ok(())
-}
-
-fn bitcoin_network(network: Network) -> bitcoin::Network {
-    match network {
-        Network::Mainnet => bitcoin::Network::Bitcoin,
-        Network::Testnet => bitcoin::Network::Testnet,
-        Network::Signet => bitcoin::Network::Signet,
-        Network::Regtest => bitcoin::Network::Regtest,
-    }
-}
-
-fn user_config() -> UserConfig {
-    let mut config = UserConfig::default();
-    let handshake = &mut config.channel_handshake_config;
-    handshake.negotiate_anchors_zero_fee_htlc_tx = true;
-    handshake.max_inbound_htlc_value_in_flight_percent_of_channel = 100;
-    handshake.minimum_depth = 1;
-    handshake.our_max_accepted_htlcs = 483;
-    config.channel_handshake_limits.force_announced_channel_preference = false;
-    config.channel_config.max_dust_htlc_exposure =
-        MaxDustHTLCExposure::FixedLimitMsat(MOST_DUST_MSAT);
-    config.accept_forwards_to_priv_channels = true;
-    // Anchors need a reserve, which is looked at before a channel is taken.
-    config.manually_accept_inbound_channels = true;
-    config
 }

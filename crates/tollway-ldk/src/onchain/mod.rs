@@ -4,10 +4,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bdk_wallet::bitcoin::bip32::Xpriv;
+use bdk_wallet::chain::spk_client::{FullScanRequest, SyncRequest};
 use bdk_wallet::chain::{BlockId, Merge};
 use bdk_wallet::coin_selection::LargestFirstCoinSelection;
 use bdk_wallet::template::Bip84;
@@ -15,7 +17,7 @@ use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, Wallet as Bdk};
 use bitcoin::hashes::Hash;
 use bitcoin::{
     Address, Amount, Block, BlockHash, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction,
-    Txid, WPubkeyHash,
+    TxIn, Txid, WPubkeyHash,
 };
 use l402::Sat;
 use lightning::chain::{BestBlock, Listen};
@@ -63,6 +65,7 @@ pub struct OnchainBalance {
 pub(crate) struct Wallet {
     bdk: Mutex<Kept>,
     store: Arc<Store>,
+    to_be_found: AtomicBool,
 }
 
 struct Kept {
@@ -106,8 +109,8 @@ impl Wallet {
                 .map_err(|e| damaged(&e))?
                 .ok_or_else(|| damaged(&"it is empty"))?,
         };
-        let wallet =
-            Self { bdk: Mutex::new(Kept { bdk, next_change, reserved: HashSet::new() }), store };
+        let bdk = Mutex::new(Kept { bdk, next_change, reserved: HashSet::new() });
+        let wallet = Self { bdk, store, to_be_found: AtomicBool::new(false) };
         wallet.keep(&mut wallet.lock())?;
         Ok(wallet)
     }
@@ -256,6 +259,55 @@ impl Wallet {
             sorted.extend::<Vec<_>>(parents);
         }
         sorted
+    }
+
+    /// What a server is asked about the wallet: every address given out, and every transaction that is
+    /// in no block. Those that are ours alone are not taken for gone when the server has never heard of
+    /// them: they may still be waiting to be sent, and are then refused or taken.
+    pub(crate) fn request(&self) -> SyncRequest<(KeychainKind, u32)> {
+        let kept = self.lock();
+        let scripts = kept.bdk.spk_index().revealed_spks(..).collect::<Vec<_>>();
+        let mut request = SyncRequest::builder()
+            .chain_tip(kept.bdk.latest_checkpoint())
+            .spks_with_indexes(scripts);
+        let unconfirmed = kept.bdk.transactions().filter(|tx| tx.chain_position.is_unconfirmed());
+        for transaction in unconfirmed {
+            let spends_ours = |input: &TxIn| {
+                let spent = kept.bdk.tx_graph().get_txout(input.previous_output);
+                spent.is_some_and(|spent| kept.bdk.is_mine(spent.script_pubkey.clone()))
+            };
+            let txid = transaction.tx_node.txid;
+            request = request.txids([txid]);
+            if transaction.tx_node.tx.input.iter().any(spends_ours) {
+                continue;
+            }
+            let ours = transaction.tx_node.tx.output.iter().map(|out| out.script_pubkey.clone());
+            let ours = ours.filter(|script| kept.bdk.is_mine(script.clone()));
+            request = request.expected_spk_txids(ours.map(|script| (script, txid)));
+        }
+        request.build()
+    }
+
+    /// Whether the addresses that it has given out are not known: its seed is from before.
+    pub(crate) fn is_to_be_found(&self) -> bool {
+        self.to_be_found.load(Ordering::Acquire)
+    }
+
+    /// They are known now.
+    pub(crate) fn found(&self) {
+        self.to_be_found.store(false, Ordering::Release);
+    }
+
+    /// What is asked about a wallet whose addresses are not known: whether any was used.
+    pub(crate) fn scan_request(&self) -> FullScanRequest<KeychainKind> {
+        self.lock().bdk.start_full_scan().build()
+    }
+
+    /// Takes what a server has answered.
+    pub(crate) fn apply(&self, update: impl Into<bdk_wallet::Update>) -> Result<(), WalletError> {
+        let mut kept = self.lock();
+        kept.bdk.apply_update(update).map_err(|e| WalletError::Damaged(e.to_string()))?;
+        Ok(self.keep(&mut kept)?)
     }
 
     fn change_script(&self) -> Result<ScriptBuf, WalletError> {

@@ -11,7 +11,9 @@ use bitcoin::{
     Witness,
 };
 use l402::Sat;
-use tollway_ldk::chain::{ChainError, ChainSource, FaucetError, Refusal, ReorgError, Simulated};
+use tollway_ldk::chain::{
+    Blocks, ChainError, ChainSource, FaucetError, Refusal, ReorgError, Simulated,
+};
 
 const COIN: Sat = Sat::from_sat(1_000_000);
 

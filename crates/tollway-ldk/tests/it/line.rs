@@ -61,10 +61,8 @@ impl Line {
 
     pub(crate) fn config(&self, node: usize) -> Config {
         Config {
-            folder: self.folder(node),
-            network: Network::Regtest,
-            chain: Arc::clone(&self.source),
             listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
+            ..Config::new(self.folder(node), Network::Regtest, Arc::clone(&self.source))
         }
     }
 

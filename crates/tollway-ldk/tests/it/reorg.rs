@@ -1,6 +1,5 @@
 //! Blocks that are left behind for others, under nodes that run and nodes that do not.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use l402::{Network, Sat};
@@ -62,12 +61,8 @@ async fn money_in_a_block_left_behind_comes_again() {
 async fn a_reorganisation_below_a_nodes_first_block_is_followed() {
     log();
     let (chain, folder) = (Simulated::in_memory(), tempfile::tempdir().unwrap());
-    let config = Config {
-        folder: folder.path().join("node"),
-        network: Network::Regtest,
-        chain: Arc::new(chain.clone()),
-        listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
-    };
+    let path = folder.path().join("node");
+    let config = Config::new(path, Network::Regtest, Arc::new(chain.clone()));
     let node = EmbeddedNode::open(config).await.unwrap();
     let mut expected = 0;
     for depth in [3, 6, 1] {

@@ -173,12 +173,8 @@ async fn a_payment_that_only_ldk_remembers_is_not_forgotten() {
 }
 
 fn config(folder: &Path, network: Network, chain: &Simulated) -> Config {
-    Config {
-        folder: folder.to_owned(),
-        network,
-        chain: Arc::new(chain.clone()),
-        listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
-    }
+    let listen = Some((Ipv4Addr::LOCALHOST, 0).into());
+    Config { listen, ..Config::new(folder, network, Arc::new(chain.clone())) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

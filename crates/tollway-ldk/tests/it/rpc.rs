@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use l402::{Sat, Secret};
 use serde_json::{Value, json};
 use tollway_ldk::chain::{
-    ChainError, ChainSource, Rpc, RpcLogin, RpcServer, RpcUrlError, Simulated, Tip,
+    Blocks, ChainError, ChainSource, Rpc, RpcLogin, RpcServer, RpcUrlError, Simulated, Tip,
 };
 
 const ANY_PORT: SocketAddr =
@@ -294,8 +294,31 @@ async fn the_client_says_what_is_the_matter() {
         ("http://127.0.0.1:1", RpcUrlError::Login),
         ("http://u@127.0.0.1:1", RpcUrlError::Login),
         ("http://u:p@127.0.0.1:1/wallet", RpcUrlError::Path),
-        ("http://u:p@127.0.0.1:1?cookie=x", RpcUrlError::Path),
+        ("http://u:p@127.0.0.1:1?cookie=file:/x", RpcUrlError::OneLogin),
+        ("http://127.0.0.1:1?cookie=x", RpcUrlError::NotAFile),
+        ("http://127.0.0.1:1?wallet=file:/x", RpcUrlError::Path),
     ] {
         assert_eq!(Rpc::new(url).unwrap_err(), problem, "{url}");
     }
+}
+
+/// The cookie of bitcoind is another one after each of its starts.
+#[tokio::test]
+async fn a_cookie_is_read_again_when_it_changes() {
+    let (chain, server) = serve().await;
+    let folder = tempfile::tempdir().unwrap();
+    let cookie = folder.path().join(".cookie");
+    let url = format!("http://{}?cookie=file:{}", server.address(), cookie.display());
+    let client = Rpc::new(&url).unwrap();
+    let missing = client.tip().await.unwrap_err();
+    assert!(matches!(missing, ChainError::NoLogin { .. }), "{missing}");
+    std::fs::write(&cookie, "ali:of yesterday").unwrap();
+    assert!(matches!(client.tip().await, Err(ChainError::Unauthorized { .. })));
+    std::fs::write(&cookie, format!("{}\n", login(&server))).unwrap();
+    assert_eq!(client.tip().await.unwrap(), chain.best());
+
+    let password = folder.path().join("password");
+    std::fs::write(&password, server.login().password.expose()).unwrap();
+    let url = format!("http://ali@{}?password=file:{}", server.address(), password.display());
+    assert_eq!(Rpc::new(&url).unwrap().tip().await.unwrap(), chain.best());
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash, FeeRate, Transaction};
-use l402::Sat;
+use l402::{Msat, Sat};
 use tokio::sync::watch;
-use tollway_ldk::chain::{ChainError, ChainSource, Simulated, Tip};
+use tollway_ldk::ChannelError;
+use tollway_ldk::chain::{Blocks, ChainError, ChainSource, Follow, Simulated, Tip};
 
 use crate::line::{CAPACITY, Line, PATIENCE, invoice, pay, settled, until};
 
@@ -49,20 +50,12 @@ impl Moody {
 
 #[async_trait]
 impl ChainSource for Moody {
+    async fn genesis(&self) -> Result<BlockHash, ChainError> {
+        self.ask().await?.genesis().await
+    }
+
     async fn tip(&self) -> Result<Tip, ChainError> {
         self.ask().await?.tip().await
-    }
-
-    async fn header(&self, hash: BlockHash) -> Result<(Header, u32), ChainError> {
-        self.ask().await?.header(hash).await
-    }
-
-    async fn block(&self, hash: BlockHash) -> Result<Block, ChainError> {
-        self.ask().await?.block(hash).await
-    }
-
-    async fn hash_at(&self, height: u32) -> Result<BlockHash, ChainError> {
-        self.ask().await?.hash_at(height).await
     }
 
     async fn broadcast(&self, txs: &[Transaction]) -> Result<(), ChainError> {
@@ -76,6 +69,25 @@ impl ChainSource for Moody {
     async fn changed(&self, seen: BlockHash) {
         self.chain.changed(seen).await;
     }
+
+    fn follow(&self) -> Follow<'_> {
+        Follow::Blocks(self)
+    }
+}
+
+#[async_trait]
+impl Blocks for Moody {
+    async fn header(&self, hash: BlockHash) -> Result<(Header, u32), ChainError> {
+        self.ask().await?.header(hash).await
+    }
+
+    async fn block(&self, hash: BlockHash) -> Result<Block, ChainError> {
+        self.ask().await?.block(hash).await
+    }
+
+    async fn hash_at(&self, height: u32) -> Result<BlockHash, ChainError> {
+        self.ask().await?.hash_at(height).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +99,13 @@ async fn payments_go_on_while_the_chain_source_is_silent() {
         source.mood.send_replace(mood);
         // Blocks that nobody can be told of.
         line.chain.mine(2).unwrap();
+        if mood == Mood::Fails {
+            // The node says so, and opens no channel that it could not watch.
+            until(async || !line.node(0).info().synced).await;
+            let peer = line.node(1).node_id();
+            let refused = line.node(0).open_channel(peer, Sat::from_sat(100_000), Msat::ZERO);
+            assert!(matches!(refused, Err(ChannelError::ChainDown(_))), "{refused:?}");
+        }
         for _ in 0..5 {
             let tea = invoice(line.node(1), 10_000).await;
             pay(line.node(0), &tea).await.unwrap();
@@ -95,6 +114,7 @@ async fn payments_go_on_while_the_chain_source_is_silent() {
     }
     source.mood.send_replace(Mood::Answers);
     line.caught_up().await;
+    until(async || line.node(0).info().synced).await;
     // A node that hangs in a question can still be stopped.
     source.mood.send_replace(Mood::Hangs);
     line.chain.mine(1).unwrap();

@@ -1,6 +1,7 @@
 //! One JSON-RPC call over HTTP: login, limits, and what can go wrong on the way.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,11 +44,82 @@ pub enum RpcUrlError {
     #[error("host and port are needed; write for example http://user:password@127.0.0.1:8332")]
     Address,
     /// No user name or no password.
-    #[error("user name and password are needed, as rpcuser and rpcpassword of bitcoind")]
+    #[error(
+        "a login is needed: http://127.0.0.1:8332?cookie=file:/home/me/.bitcoin/.cookie, or \
+         http://user@127.0.0.1:8332?password=file:/path"
+    )]
     Login,
-    /// A path, a query or a fragment.
-    #[error("nothing may follow the port")]
+    /// Two logins, or half of one.
+    #[error("give one login: `cookie` without a user name, or a user name with `password`")]
+    OneLogin,
+    /// Not a file.
+    #[error("`cookie` and `password` name a file, as file:/path")]
+    NotAFile,
+    /// A path, or something unknown after it.
+    #[error("nothing may follow the port but `cookie` or `password`")]
     Path,
+}
+
+/// Who we are to bitcoind.
+enum Login {
+    /// What is in the URL.
+    Fixed(HeaderValue),
+    /// `user:password` in a file that bitcoind writes anew at each of its starts.
+    Cookie(PathBuf),
+    /// A password in a file.
+    Password { user: String, path: PathBuf },
+}
+
+impl Login {
+    fn of(url: &Url) -> Result<Self, RpcUrlError> {
+        let decode = |text| percent_encoding::percent_decode_str(text).decode_utf8();
+        let user = decode(url.username()).map_err(|_| RpcUrlError::Login)?.into_owned();
+        let given: Vec<_> = url.query_pairs().collect();
+        match (&given[..], url.password()) {
+            ([], Some(password)) => {
+                let password = decode(password).map_err(|_| RpcUrlError::Login)?;
+                Ok(Self::Fixed(basic(&Secret::new(format!("{user}:{password}")))))
+            }
+            ([], None) => Err(RpcUrlError::Login),
+            ([(name, file)], None) => {
+                let path = file.strip_prefix("file:").ok_or(RpcUrlError::NotAFile)?.into();
+                match &**name {
+                    "cookie" if user.is_empty() => Ok(Self::Cookie(path)),
+                    "password" if !user.is_empty() => Ok(Self::Password { user, path }),
+                    "cookie" | "password" => Err(RpcUrlError::OneLogin),
+                    _ => Err(RpcUrlError::Path),
+                }
+            }
+            _ => Err(RpcUrlError::OneLogin),
+        }
+    }
+
+    /// Files are read each time: they are small, and change.
+    fn authorization(&self, address: &str) -> Result<HeaderValue, ChainError> {
+        let read = |path: &Path| {
+            let unread = |source| ChainError::NoLogin {
+                address: address.to_owned(),
+                path: path.to_owned(),
+                source,
+            };
+            std::fs::read_to_string(path).map(Secret::new).map_err(unread)
+        };
+        Ok(match self {
+            Self::Fixed(value) => value.clone(),
+            Self::Cookie(path) => basic(&Secret::new(read(path)?.expose().trim_end().to_owned())),
+            Self::Password { user, path } => {
+                let password = read(path)?;
+                basic(&Secret::new(format!("{user}:{}", password.expose().trim_end())))
+            }
+        })
+    }
+}
+
+fn basic(pair: &Secret<String>) -> HeaderValue {
+    let basic = Secret::new(format!("Basic {}", BASE64_STANDARD.encode(pair.expose())));
+    let mut value = HeaderValue::from_str(basic.expose()).expect("base64 is plain ASCII");
+    value.set_sensitive(true);
+    value
 }
 
 /// Where to call, and as whom.
@@ -58,7 +130,7 @@ struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     uri: Uri,
     address: String,
-    authorization: HeaderValue,
+    login: Login,
     next_id: AtomicU64,
 }
 
@@ -93,27 +165,19 @@ impl Caller {
         if url.scheme() != "http" {
             return Err(RpcUrlError::Scheme);
         }
-        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
             return Err(RpcUrlError::Path);
         }
         let host = url.host_str().ok_or(RpcUrlError::Address)?;
         let port = url.port_or_known_default().ok_or(RpcUrlError::Address)?;
         let address = format!("{host}:{port}");
         let uri = format!("http://{address}/").parse().map_err(|_| RpcUrlError::Address)?;
-        let decode = |text| percent_encoding::percent_decode_str(text).decode_utf8();
-        let user = decode(url.username()).map_err(|_| RpcUrlError::Login)?;
-        let password = url.password().ok_or(RpcUrlError::Login)?;
-        let password = decode(password).map_err(|_| RpcUrlError::Login)?;
-        let pair = Secret::new(format!("{user}:{password}"));
-        let basic = Secret::new(format!("Basic {}", BASE64_STANDARD.encode(pair.expose())));
-        let mut authorization =
-            HeaderValue::from_str(basic.expose()).expect("base64 is plain ASCII");
-        authorization.set_sensitive(true);
+        let login = Login::of(&url)?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let next_id = AtomicU64::new(0);
-        Ok(Self(Arc::new(Shared { client, uri, address, authorization, next_id })))
+        Ok(Self(Arc::new(Shared { client, uri, address, login, next_id })))
     }
 
     /// Calls a method of which no error is expected.
@@ -162,7 +226,7 @@ impl Caller {
         let request = Request::builder()
             .method(Method::POST)
             .uri(&self.0.uri)
-            .header(AUTHORIZATION, &self.0.authorization)
+            .header(AUTHORIZATION, self.0.login.authorization(&self.0.address)?)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::from(body))
             .expect("every part of the request was checked");

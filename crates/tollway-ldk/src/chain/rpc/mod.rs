@@ -15,10 +15,8 @@ use serde_json::{Value, json};
 
 pub use self::call::RpcUrlError;
 use self::call::{Caller, Failure};
-use super::{ChainError, ChainSource, Tip};
+use super::{Blocks, ChainError, ChainSource, FLOOR, Follow, Tip};
 
-/// LDK's own floor, just above bitcoind's relay minimum of one satoshi per virtual byte.
-const FLOOR: FeeRate = FeeRate::from_sat_per_kwu(253);
 /// How long one call may wait for a block.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// How often a source that cannot wait is asked, and one that fails asked again.
@@ -113,38 +111,14 @@ impl Rpc {
 
 #[async_trait]
 impl ChainSource for Rpc {
+    async fn genesis(&self) -> Result<BlockHash, ChainError> {
+        self.hash_at(0).await
+    }
+
     async fn tip(&self) -> Result<Tip, ChainError> {
         let answer = self.caller.ask("getblockchaininfo", json!([])).await?;
         let info: ChainInfo = read("getblockchaininfo", answer)?;
         Ok(Tip { hash: info.bestblockhash, height: info.blocks })
-    }
-
-    async fn header(&self, hash: BlockHash) -> Result<(Header, u32), ChainError> {
-        let answer = self.caller.call("getblockheader", json!([hash, true])).await;
-        let info: HeaderInfo = read("getblockheader", found(answer, "getblockheader", &hash)?)?;
-        let height = info.height;
-        let header = info.into_header().filter(|header| header.block_hash() == hash);
-        let wrong = || ChainError::Protocol {
-            method: "getblockheader",
-            answer: format!("a header that is not that of block {hash}"),
-        };
-        Ok((header.ok_or_else(wrong)?, height))
-    }
-
-    async fn block(&self, hash: BlockHash) -> Result<Block, ChainError> {
-        let answer = self.caller.call("getblock", json!([hash, 0])).await;
-        let hex: String = read("getblock", found(answer, "getblock", &hash)?)?;
-        let block: Option<Block> = deserialize_hex(&hex).ok();
-        let block = block.filter(|block| block.block_hash() == hash && block.check_merkle_root());
-        block.ok_or_else(|| ChainError::Protocol {
-            method: "getblock",
-            answer: format!("what is not block {hash}"),
-        })
-    }
-
-    async fn hash_at(&self, height: u32) -> Result<BlockHash, ChainError> {
-        let answer = self.caller.call("getblockhash", json!([height])).await;
-        read("getblockhash", found(answer, "getblockhash", &height)?)
     }
 
     async fn broadcast(&self, txs: &[Transaction]) -> Result<(), ChainError> {
@@ -185,10 +159,48 @@ impl ChainSource for Rpc {
                     Ok(()) => continue,
                     Err(failure) => tracing::debug!(%failure, "the chain source cannot wait"),
                 },
-                Err(error) => tracing::warn!(%error, "asking again for the tip"),
+                Err(error) => {
+                    tracing::debug!(%error, "the newest block cannot be asked for");
+                    return;
+                }
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    fn follow(&self) -> Follow<'_> {
+        Follow::Blocks(self)
+    }
+}
+
+#[async_trait]
+impl Blocks for Rpc {
+    async fn header(&self, hash: BlockHash) -> Result<(Header, u32), ChainError> {
+        let answer = self.caller.call("getblockheader", json!([hash, true])).await;
+        let info: HeaderInfo = read("getblockheader", found(answer, "getblockheader", &hash)?)?;
+        let height = info.height;
+        let header = info.into_header().filter(|header| header.block_hash() == hash);
+        let wrong = || ChainError::Protocol {
+            method: "getblockheader",
+            answer: format!("a header that is not that of block {hash}"),
+        };
+        Ok((header.ok_or_else(wrong)?, height))
+    }
+
+    async fn block(&self, hash: BlockHash) -> Result<Block, ChainError> {
+        let answer = self.caller.call("getblock", json!([hash, 0])).await;
+        let hex: String = read("getblock", found(answer, "getblock", &hash)?)?;
+        let block: Option<Block> = deserialize_hex(&hex).ok();
+        let block = block.filter(|block| block.block_hash() == hash && block.check_merkle_root());
+        block.ok_or_else(|| ChainError::Protocol {
+            method: "getblock",
+            answer: format!("what is not block {hash}"),
+        })
+    }
+
+    async fn hash_at(&self, height: u32) -> Result<BlockHash, ChainError> {
+        let answer = self.caller.call("getblockhash", json!([height])).await;
+        read("getblockhash", found(answer, "getblockhash", &height)?)
     }
 }
 

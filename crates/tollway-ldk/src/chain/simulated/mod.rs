@@ -9,8 +9,11 @@
 
 mod blocks;
 mod coins;
+mod electrum;
+mod esplora;
 mod faucet;
 mod file;
+mod index;
 mod ledger;
 mod mining;
 mod pool;
@@ -31,20 +34,30 @@ use l402::Sat;
 use tokio::sync::watch;
 
 pub use self::blocks::BadBlock;
+pub use self::electrum::ElectrumServer;
+pub use self::esplora::EsploraServer;
 pub use self::faucet::FaucetError;
 pub use self::file::OpenChainError;
 pub use self::ledger::ReorgError;
 pub use self::rules::Refusal;
 pub use self::serve::{RpcLogin, RpcServer};
-use crate::chain::{ChainError, ChainSource, Tip};
+use crate::chain::{Blocks, ChainError, ChainSource, Follow, Tip};
 use faucet::Faucet;
 use ledger::Ledger;
 
 /// Blocks that a new chain starts with, so that the faucet has a ripe coin.
 const FIRST_BLOCKS: u32 = COINBASE_MATURITY + 1;
-/// What [`ChainSource::feerate`] says: blocks here are never full, so twice the relay minimum is
-/// enough for any target.
+/// Blocks here are never full, so twice the relay minimum is more than enough.
 const FEERATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
+/// For whoever has a day, just above the relay minimum.
+const PATIENT_FEERATE: FeeRate = FeeRate::from_sat_per_kwu(253);
+/// A day, in blocks.
+const DAY: u16 = 144;
+
+/// What [`ChainSource::feerate`] says.
+const fn feerate(blocks: u16) -> FeeRate {
+    if blocks < DAY { FEERATE } else { PATIENT_FEERATE }
+}
 
 /// A simulated blockchain. Clones share it.
 #[derive(Clone)]
@@ -227,23 +240,12 @@ impl fmt::Debug for Simulated {
 
 #[async_trait]
 impl ChainSource for Simulated {
+    async fn genesis(&self) -> Result<BlockHash, ChainError> {
+        self.hash_at(0).await
+    }
+
     async fn tip(&self) -> Result<Tip, ChainError> {
         Ok(self.best())
-    }
-
-    async fn header(&self, hash: BlockHash) -> Result<(Header, u32), ChainError> {
-        let ledger = self.ledger();
-        let known = ledger.blocks.get(&hash).ok_or_else(|| no_block(&hash))?;
-        Ok((known.block.header, known.height))
-    }
-
-    async fn block(&self, hash: BlockHash) -> Result<Block, ChainError> {
-        let known = self.ledger().blocks.get(&hash).cloned().ok_or_else(|| no_block(&hash))?;
-        Ok(Block::clone(&known.block))
-    }
-
-    async fn hash_at(&self, height: u32) -> Result<BlockHash, ChainError> {
-        self.ledger().blocks.hash_at(height).ok_or_else(|| no_block(&height))
     }
 
     async fn broadcast(&self, txs: &[Transaction]) -> Result<(), ChainError> {
@@ -263,13 +265,35 @@ impl ChainSource for Simulated {
         Err(ChainError::Refused { txid: refused.0, why: refused.1.to_string() })
     }
 
-    async fn feerate(&self, _blocks: u16) -> Result<FeeRate, ChainError> {
-        Ok(FEERATE)
+    async fn feerate(&self, blocks: u16) -> Result<FeeRate, ChainError> {
+        Ok(feerate(blocks))
     }
 
     async fn changed(&self, seen: BlockHash) {
         let mut tips = self.tips();
         tips.wait_for(|tip| tip.hash != seen).await.expect("the sender is in `self`");
+    }
+
+    fn follow(&self) -> Follow<'_> {
+        Follow::Blocks(self)
+    }
+}
+
+#[async_trait]
+impl Blocks for Simulated {
+    async fn header(&self, hash: BlockHash) -> Result<(Header, u32), ChainError> {
+        let ledger = self.ledger();
+        let known = ledger.blocks.get(&hash).ok_or_else(|| no_block(&hash))?;
+        Ok((known.block.header, known.height))
+    }
+
+    async fn block(&self, hash: BlockHash) -> Result<Block, ChainError> {
+        let known = self.ledger().blocks.get(&hash).cloned().ok_or_else(|| no_block(&hash))?;
+        Ok(Block::clone(&known.block))
+    }
+
+    async fn hash_at(&self, height: u32) -> Result<BlockHash, ChainError> {
+        self.ledger().blocks.hash_at(height).ok_or_else(|| no_block(&height))
     }
 }
 

@@ -32,12 +32,7 @@ async fn lnd_and_the_embedded_node_pay_each_other() {
     let lnd = pair.another();
     lnd.synced().await;
     let folder = tempfile::tempdir().unwrap();
-    let config = Config {
-        folder: folder.path().to_owned(),
-        network: Network::Regtest,
-        chain: Arc::new(pair.chain.clone()),
-        listen: None,
-    };
+    let config = Config::new(folder.path(), Network::Regtest, Arc::new(pair.chain.clone()));
     let ldk = EmbeddedNode::open(config).await.unwrap();
     let script = ldk.new_onchain_address().unwrap().script_pubkey();
     pair.chain.pay(&[(script, Sat::from_sat(5_000_000))]).unwrap();

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::answers::{self, btc};
 use super::params::{self, Fault, Params};
 use crate::chain::Simulated;
-use crate::chain::simulated::FEERATE;
 use crate::chain::simulated::blocks::Known;
 use crate::chain::simulated::coins::Coin;
+use crate::chain::simulated::feerate;
 use crate::chain::simulated::ledger::Ledger;
 
 type Answer = Result<Value, Fault>;
@@ -258,8 +258,10 @@ fn submit_package(chain: &Simulated, params: &Params<'_>) -> Answer {
 }
 
 fn estimate_smart_fee(_: &Ledger, params: &Params<'_>) -> Answer {
-    let per_kvb = Amount::from_sat(FEERATE.to_sat_per_kwu() * 4);
-    Ok(json!({ "feerate": btc(per_kvb), "blocks": params.number(0).unwrap_or(1) }))
+    let blocks = params.number(0).unwrap_or(1);
+    let rate = feerate(u16::try_from(blocks).unwrap_or(u16::MAX));
+    let per_kvb = Amount::from_sat(rate.to_sat_per_kwu() * 4);
+    Ok(json!({ "feerate": btc(per_kvb), "blocks": blocks }))
 }
 
 fn get_network_info(_: &Ledger, _: &Params<'_>) -> Answer {
