@@ -30,6 +30,7 @@
 //! always one moment. No channel is closed by a crash, no payment is made twice, and how each
 //! payment ended is known after the restart.
 
+mod backup;
 mod broadcast;
 pub mod chain;
 mod devnet;
@@ -46,6 +47,7 @@ mod store;
 mod sync;
 mod types;
 
+pub use backup::{Backup, BackupError};
 pub use devnet::{Devnet, DevnetConfig, DevnetError, DevnetNode};
 pub use digest::{DigestUrl, DigestUrlError};
 pub use driver::Ldk;

@@ -19,6 +19,7 @@ use super::hints::Hints;
 use super::liquidity::Liquidity;
 use super::openings::Openings;
 use super::pace::{Pace, TICK};
+use super::recover::Recovery;
 use super::upkeep::Public;
 use super::waits::Waits;
 use crate::broadcast::Feerates;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) hints: Hints,
     pub(crate) openings: Openings,
     pub(crate) health: Health,
+    pub(crate) recovery: Recovery,
     pub(crate) graph: Arc<Graph>,
     pub(crate) scorer: Arc<RwLock<Scorer>>,
     pub(crate) public: Public,
@@ -184,6 +186,7 @@ impl Core {
 
     /// Sends what is left of closed channels to the wallet.
     pub(super) fn sweep(&self) {
+        self.recover();
         if self.sweeper.regenerate_and_broadcast_spend_if_necessary().is_err() {
             tracing::warn!("outputs of closed channels cannot be swept now; it is tried again");
         }

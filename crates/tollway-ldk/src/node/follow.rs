@@ -36,6 +36,7 @@ impl Listen for Everything<'_> {
         self.0.manager.block_connected(block, height);
         self.0.sweeper.block_connected(block, height);
         self.0.wallet.block_connected(block, height);
+        self.0.recovery.block_connected(block, height);
     }
 
     fn blocks_disconnected(&self, fork: BestBlock) {
@@ -81,12 +82,13 @@ fn keep(applied: Result<(), WalletError>) {
 struct Place {
     at: BestBlock,
     /// The block for which fees were asked and outputs swept.
-    done: BlockHash,
+    done: Option<BlockHash>,
 }
 
 /// Follows the chain from `at`, which all parts have seen, until it is aborted.
 pub(super) async fn follow(core: Arc<Core>, at: BestBlock) {
-    let mut place = Place { at, done: at.block_hash };
+    // Nothing is done yet for this block.
+    let mut place = Place { at, done: None };
     loop {
         let waits = ExponentialBuilder::default()
             .with_max_delay(LONGEST_WAIT)
@@ -128,12 +130,13 @@ async fn advance(core: &Arc<Core>, place: &mut Place) -> Result<(), ChainError> 
         }
         (None, Follow::Transactions(_)) => unreachable!("a source is followed in one way"),
     }
-    if place.done != place.at.block_hash {
+    if place.done != Some(place.at.block_hash) {
         core.feerates.refresh(&*core.chain).await?;
+        core.look_for_closed().await?;
         core.sweep();
         core.step();
         core.monitors.archive_fully_resolved_channel_monitors();
-        place.done = place.at.block_hash;
+        place.done = Some(place.at.block_hash);
     }
     Ok(())
 }

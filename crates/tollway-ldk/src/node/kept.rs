@@ -16,6 +16,9 @@ use lightning::util::ser::{Readable, ReadableArgs};
 
 use super::OpenNodeError;
 use super::open::{Ground, Read};
+use super::recover::Recovery;
+use crate::backup::{BORN, NETWORK, RESTORED, SEED, is_looking, number};
+use crate::chain::Follow;
 use crate::kv::Kv;
 use crate::store::{Kept, Store};
 use crate::types::{Graph, Scorer, Sweeper};
@@ -94,7 +97,6 @@ impl Ground {
 
 /// The node's thirty-two secret bytes: made once, and on the disk before anything is derived.
 pub(super) fn seed(store: &Store) -> Result<[u8; 32], OpenNodeError> {
-    const SEED: [&str; 3] = ["node", "", "seed"];
     match store.get(SEED)? {
         Some(kept) => kept.try_into().map_err(|_| OpenNodeError::Damaged { what: "the seed" }),
         None => {
@@ -108,7 +110,6 @@ pub(super) fn seed(store: &Store) -> Result<[u8; 32], OpenNodeError> {
 
 /// A folder belongs to one network for ever.
 pub(super) fn remember_network(store: &Store, network: Network) -> Result<(), OpenNodeError> {
-    const NETWORK: [&str; 3] = ["node", "", "network"];
     match store.get(NETWORK)? {
         None => store.put(NETWORK, network.to_string().as_bytes())?,
         Some(kept) if kept == network.to_string().as_bytes() => {}
@@ -118,4 +119,32 @@ pub(super) fn remember_network(store: &Store, network: Network) -> Result<(), Op
         }
     }
     Ok(())
+}
+
+impl Ground {
+    /// Whether the node was made from its words, and still looks for what was its before.
+    pub(super) fn is_restored(&self) -> Result<bool, OpenNodeError> {
+        Ok(is_looking(self.store.get(RESTORED)?))
+    }
+
+    /// What a node that was made from its words looks for.
+    pub(super) fn recovery(&self) -> Result<Recovery, OpenNodeError> {
+        let is_restored = self.is_restored()?;
+        Ok(if is_restored { Recovery::of(&self.keys, self.network) } else { Recovery::default() })
+    }
+
+    /// The block at which the on-chain wallet begins: where the node was new.
+    pub(super) async fn first_block(&self, tip: BestBlock) -> Result<BestBlock, OpenNodeError> {
+        let Some(born) = self.store.get(BORN)? else {
+            self.store.put(BORN, &tip.height.to_be_bytes())?;
+            return Ok(tip);
+        };
+        let born = number(Some(born)).min(tip.height);
+        match self.chain.follow() {
+            Follow::Blocks(blocks) if self.is_restored()? => {
+                Ok(BestBlock::new(blocks.hash_at(born).await?, born))
+            }
+            _ => Ok(tip),
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod open;
 mod openings;
 mod pace;
 mod pay;
+mod recover;
 mod reserve;
 mod terms;
 mod upkeep;
@@ -46,6 +47,7 @@ pub use self::info::{Balance, Info, Peer};
 pub use self::liquidity::{Lsp, LspOffer};
 pub use self::upkeep::{Alias, BadAlias, Public};
 pub(crate) use self::waits::End;
+use crate::backup::{Backup, BackupError};
 use crate::broadcast;
 use crate::chain::{ChainError, ChainSource};
 use crate::digest::{Digest, DigestUrl};
@@ -278,6 +280,14 @@ impl EmbeddedNode {
     /// [`WalletError::Store`].
     pub fn new_onchain_address(&self) -> Result<Address, WalletError> {
         self.core.wallet.address()
+    }
+
+    /// What to keep on paper: its secret in words, and its peers.
+    ///
+    /// # Errors
+    /// [`BackupError::Store`]: its file failed.
+    pub fn backup(&self) -> Result<Backup, BackupError> {
+        Backup::read(&self.core.store)
     }
 
     /// How many payments it has received, and how much in all.

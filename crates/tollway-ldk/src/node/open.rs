@@ -32,6 +32,7 @@ use super::kept::{remember_network, seed};
 use super::liquidity::{self, Liquidity};
 use super::openings::Openings;
 use super::pace::Pace;
+use super::recover::{Looking, Recovery};
 use super::terms::{bitcoin_network, user_config};
 use super::waits::Waits;
 use super::{Config, Lsp, OpenNodeError};
@@ -131,10 +132,17 @@ impl Ground {
         let mut read = self.read_monitors()?;
         let manager = Arc::new(self.manager(tip, &monitors, (&graph, &scorer), &read, config)?);
         let sweeper = Arc::new(self.sweeper(tip)?);
-        self.wallet.start_at(tip)?;
+        let recovery = self.recovery()?;
+        let restored = self.is_restored()?;
+        match (&self.transactions, restored) {
+            // It asks about its addresses instead, whatever block they are in.
+            (Some(_), true) => self.wallet.find(),
+            _ => self.wallet.start_at(self.first_block(tip).await?)?,
+        }
         let at = match (&self.transactions, self.chain.follow()) {
             (None, Follow::Blocks(blocks)) => {
-                let at = self.catch_all_up(blocks, &mut read, &manager, &sweeper).await?;
+                let at =
+                    self.catch_all_up(blocks, &mut read, &manager, &sweeper, &recovery).await?;
                 load_all(&monitors, read)?;
                 at
             }
@@ -182,6 +190,7 @@ impl Ground {
             hints: Hints::default(),
             openings: Openings::default(),
             health: Health::default(),
+            recovery,
             graph,
             scorer,
             public: config.public.clone(),
@@ -204,11 +213,13 @@ impl Ground {
         monitors: &mut [Read],
         manager: &Manager,
         sweeper: &Sweeper,
+        recovery: &Recovery,
     ) -> Result<BestBlock, ChainError> {
+        let wallet = Looking { wallet: &self.wallet, recovery };
         let mut heads =
             [manager.current_best_block(), sweeper.current_best_block(), self.wallet.best_block()];
         loop {
-            let parts: [&(dyn Listen + Send + Sync); 3] = [manager, sweeper, &*self.wallet];
+            let parts: [&(dyn Listen + Send + Sync); 3] = [manager, sweeper, &wallet];
             for read in &mut *monitors {
                 catch_up(blocks, &mut read.at, &read.monitor).await?;
             }

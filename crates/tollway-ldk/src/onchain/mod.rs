@@ -293,6 +293,11 @@ impl Wallet {
         self.to_be_found.load(Ordering::Acquire)
     }
 
+    /// They are to be asked for: the wallet is made from its words.
+    pub(crate) fn find(&self) {
+        self.to_be_found.store(true, Ordering::Release);
+    }
+
     /// They are known now.
     pub(crate) fn found(&self) {
         self.to_be_found.store(false, Ordering::Release);

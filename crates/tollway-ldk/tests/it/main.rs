@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests are read, not called")]
 
+mod backup;
 mod chain;
 mod close;
 mod contract;

@@ -19,13 +19,13 @@ const COSTS: u64 = 20_000;
 
 /// A server on the chain, for as long as this lives.
 #[allow(dead_code, reason = "held")]
-enum Server {
+pub(crate) enum Server {
     Esplora(EsploraServer),
     Electrum(ElectrumServer),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Esplora,
     Electrum,
 }
@@ -46,7 +46,7 @@ async fn serve(chain: &Simulated, kind: Kind) -> (Server, Arc<dyn ChainSource>) 
     }
 }
 
-async fn line(kind: Kind) -> (Server, Line) {
+pub(crate) async fn line(kind: Kind) -> (Server, Line) {
     let chain = Simulated::in_memory();
     let (server, source) = serve(&chain, kind).await;
     (server, Line::over(chain, source, 2).await)
