@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use l402::{Network, Sat, Secret};
+use l402::{Msat, Network, Sat, Secret};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::chain::{FaucetError, OpenChainError, RpcLogin, RpcServer, Simulated};
-use crate::node::{ChannelError, Config, EmbeddedNode, OpenNodeError};
+use crate::chain::{
+    ElectrumServer, EsploraServer, FaucetError, OpenChainError, RpcLogin, RpcServer, Simulated,
+};
+use crate::node::{ChannelError, Config, EmbeddedNode, LspOffer, OpenNodeError};
 use crate::onchain::WalletError;
 
 /// The first nodes' names, in the order of the line of channels.
@@ -33,7 +35,19 @@ pub struct DevnetConfig {
     pub block_after: Duration,
     /// Where the chain's JSON-RPC port is opened, for other programs to join.
     pub rpc: SocketAddr,
+    /// Where the chain answers wallets as an Esplora server does.
+    pub esplora: SocketAddr,
+    /// Where it answers them as an Electrum server does.
+    pub electrum: SocketAddr,
 }
+
+/// What the last node of the line asks for when it opens a channel as a payment comes.
+const OFFER: LspOffer = LspOffer {
+    min_fee: Msat::from_msat(100_000),
+    fee_ppm: 10_000,
+    min_payment: Msat::from_msat(1_000_000),
+    max_payment: Msat::from_msat(1_000_000_000),
+};
 
 impl Default for DevnetConfig {
     fn default() -> Self {
@@ -43,6 +57,8 @@ impl Default for DevnetConfig {
             capacity: Sat::from_sat(10_000_000),
             block_after: Duration::from_millis(200),
             rpc: (Ipv4Addr::LOCALHOST, 0).into(),
+            esplora: (Ipv4Addr::LOCALHOST, 0).into(),
+            electrum: (Ipv4Addr::LOCALHOST, 0).into(),
         }
     }
 }
@@ -74,7 +90,7 @@ pub enum DevnetError {
     /// The chain's file cannot be written.
     #[error("the simulated chain cannot be written")]
     Mine(#[source] io::Error),
-    /// The chain's RPC port cannot be opened.
+    /// One of the chain's ports cannot be opened.
     #[error("the simulated chain cannot listen on {address}")]
     Rpc {
         /// Where.
@@ -120,6 +136,8 @@ pub struct DevnetNode {
 pub struct Devnet {
     chain: Simulated,
     rpc: RpcServer,
+    esplora: EsploraServer,
+    electrum: ElectrumServer,
     nodes: Vec<DevnetNode>,
     folder: Folder,
     /// Ends with this value.
@@ -169,11 +187,16 @@ impl Devnet {
             .map_err(|source| DevnetError::Folder { folder: path.to_owned(), source })?;
         let chain = Simulated::open(&path.join("chain"))?;
         let rpc = serve(&chain, config.rpc).await?;
+        let failed = |address| move |source| DevnetError::Rpc { address, source };
+        let esplora = EsploraServer::bind(chain.clone(), config.esplora).await;
+        let esplora = esplora.map_err(failed(config.esplora))?;
+        let electrum = ElectrumServer::bind(chain.clone(), config.electrum).await;
+        let electrum = electrum.map_err(failed(config.electrum))?;
         let nodes = open_nodes(path, names, &chain).await?;
         grow::grow(&chain, &nodes, config.capacity).await?;
         let miner = tokio::spawn(mine(chain.clone(), config.block_after));
         let miner = AbortOnDropHandle::new(miner);
-        Ok(Self { chain, rpc, nodes, folder, _miner: miner })
+        Ok(Self { chain, rpc, esplora, electrum, nodes, folder, _miner: miner })
     }
 
     /// The chain.
@@ -184,6 +207,21 @@ impl Devnet {
     /// The chain's JSON-RPC port, as bitcoind's.
     pub fn rpc(&self) -> &RpcServer {
         &self.rpc
+    }
+
+    /// The chain's Esplora port, for other nodes and wallets.
+    pub fn esplora(&self) -> &EsploraServer {
+        &self.esplora
+    }
+
+    /// The chain's Electrum port, for the same.
+    pub fn electrum(&self) -> &ElectrumServer {
+        &self.electrum
+    }
+
+    /// The node that opens a channel to whoever is paid through it: the last of the line.
+    pub fn provider(&self) -> &DevnetNode {
+        self.nodes.last().expect("a network has a node")
     }
 
     /// The nodes, in the order of the line of channels.
@@ -227,7 +265,9 @@ async fn open_nodes(
 ) -> Result<Vec<DevnetNode>, DevnetError> {
     let mut nodes = Vec::with_capacity(names.len());
     for &name in names {
+        let is_last = names.last() == Some(&name);
         let config = Config {
+            lsp_offer: is_last.then_some(OFFER),
             listen: Some((Ipv4Addr::LOCALHOST, 0).into()),
             ..Config::new(folder.join(name), Network::Regtest, Arc::new(chain.clone()))
         };

@@ -47,6 +47,14 @@ struct Arguments {
     /// Where the chain answers as bitcoind does, for other nodes to join
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     rpc: SocketAddr,
+
+    /// Where the chain answers wallets as an Esplora server does
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    esplora: SocketAddr,
+
+    /// Where the chain answers wallets as an Electrum server does
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    electrum: SocketAddr,
 }
 
 const AFTER_HELP: &str = "\
@@ -70,12 +78,20 @@ impl Command for DevnetUp {
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
-        let Arguments { folder, nodes, capacity, rpc } = read(args);
+        let Arguments { folder, nodes, capacity, rpc, esplora, electrum } = read(args);
         log::start(shell, "warn");
         let mut stop = Stop::listen()
             .map_err(|source| Failure::Io { what: "waiting for signals".into(), source })?;
         let folder = folder.as_deref().map(flags::absolute).transpose()?;
-        let config = DevnetConfig { folder, nodes, capacity, rpc, ..DevnetConfig::default() };
+        let config = DevnetConfig {
+            folder,
+            nodes,
+            capacity,
+            rpc,
+            esplora,
+            electrum,
+            ..DevnetConfig::default()
+        };
         let devnet = tokio::select! {
             devnet = Devnet::start(config) => devnet?,
             () = stop.asked() => return Ok(Output::nothing()),
@@ -125,6 +141,10 @@ struct Started {
     nodes: Vec<NodeLine>,
     /// With the password, which others need to join.
     bitcoind: String,
+    esplora: String,
+    electrum: String,
+    /// The node that opens a channel to whoever is paid through it, as `lsp` of an `ldk:` URL takes it.
+    lsp: Option<String>,
     folder: String,
 }
 
@@ -154,9 +174,13 @@ impl Started {
                 outbound: balance.outbound.to_string(),
             }
         });
+        let provider = &devnet.provider().node;
         Self {
             nodes: nodes.collect(),
             bitcoind: devnet.rpc().url().expose().clone(),
+            esplora: devnet.esplora().url(),
+            electrum: devnet.electrum().url(),
+            lsp: provider.address().map(|address| format!("{}@{address}", provider.node_id())),
             folder: devnet.folder().display().to_string(),
         }
     }
@@ -172,6 +196,11 @@ impl fmt::Display for Started {
             }
         }
         writeln!(f, "bitcoind's RPC at {}", paint(KEY, &self.bitcoind))?;
+        writeln!(f, "Esplora at {}", paint(KEY, &self.esplora))?;
+        writeln!(f, "Electrum at {}", paint(KEY, &self.electrum))?;
+        if let Some(lsp) = &self.lsp {
+            writeln!(f, "channels are opened to new sellers by lsp={}", paint(KEY, lsp))?;
+        }
         writeln!(f, "all of it is in {}", self.folder)?;
         write!(f, "stop with Ctrl-C")
     }
