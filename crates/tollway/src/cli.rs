@@ -1,9 +1,14 @@
 //! The command line as a whole, folded from the table of commands: a command named `token inspect`
 //! becomes the subcommand `inspect` of `token`.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use clap::{Arg, ArgMatches, ValueEnum, value_parser};
 
 use crate::command::{COMMANDS, Command, GROUPS};
+use crate::fetch::curlrc;
+use crate::fetch::flags::AskError;
 
 /// In which form a command's own output is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -13,19 +18,53 @@ pub(crate) enum Format {
     Text,
     /// One JSON object, for programs.
     Json,
+    /// JSON objects, one on a line, each as soon as it is there.
+    Ndjson,
 }
 
-const AFTER_HELP: &str = "\
+/// Commands that are meant where only the group's name is typed.
+static USUAL: &[(&str, &str)] =
+    &[("tokens", "list"), ("receipts", "list"), ("budget", "show"), ("config", "show")];
+
+const EXAMPLES: &str = "\
 Examples:
   tollway demo                                  watch one payment, on a private network
   tollway get --node purse:/run/purse.sock URL  buy a page
-  tollway serve --config gateway.toml           sell one
+  tollway serve --config gateway.toml           sell one";
 
+/// What the numbers mean, for the help and for every manual page.
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0 got it            1 something else failed    2 wrong usage
   3 payment failed    4 network                  5 refused, or paid in vain
-  7 may have paid     8 over a limit             9 payment needed and not tried
- 10 would pay        11 offer not trusted       22 HTTP status 400 or above, with --fail";
+  6 asked too often   7 may have paid            8 over a limit
+  9 payment needed and not tried                10 would pay
+ 11 offer not trusted                           28 took too long
+ 22 HTTP status 400 or above, with --fail; 401 and 403 are 5, 429 is 6";
+
+/// The arguments as they are to be read: called as `tget` this program is `tollway get`, and what
+/// `-K` names stands in its place.
+pub(crate) fn arguments(given: Vec<OsString>) -> Result<Vec<OsString>, AskError> {
+    let mut given = given.into_iter();
+    let called = given.next().unwrap_or_else(|| OsString::from("tollway"));
+    let mut args = vec![called];
+    let name = Path::new(&args[0]).file_stem().unwrap_or_default();
+    if name == "tget" {
+        args.push(OsString::from("get"));
+    }
+    args.extend(given);
+    let usual = USUAL.iter().find(|(group, _)| args.get(1).is_some_and(|word| word == group));
+    if let Some((_, leaf)) = usual {
+        let next = args.get(2).and_then(|word| word.to_str()).unwrap_or("--");
+        if next.starts_with('-') && !matches!(next, "-h" | "--help") {
+            args.insert(2, OsString::from(leaf));
+        }
+    }
+    if args.get(1).is_some_and(|command| command == "get") {
+        return curlrc::expand(args);
+    }
+    Ok(args)
+}
 
 /// Builds the command line from [`COMMANDS`].
 pub(crate) fn define() -> clap::Command {
@@ -35,7 +74,7 @@ pub(crate) fn define() -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .max_term_width(100)
-        .after_help(AFTER_HELP)
+        .after_help(format!("{EXAMPLES}\n\n{EXIT_CODES}"))
         .arg(
             Arg::new("format")
                 .long("format")

@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Network = 4,
     /// The server refused, perhaps after it was paid. What was paid for is in the wallet.
     Refused = 5,
+    /// With `--fail`: the server wants fewer requests.
+    RateLimited = 6,
     /// A payment may have been made. Only the node knows; the next run asks it.
     MayHavePaid = 7,
     /// It costs more than was agreed to.
@@ -35,8 +37,10 @@ pub(crate) enum Exit {
     WouldPay = 10,
     /// What is offered cannot be trusted, or not over this connection.
     NotTrusted = 11,
-    /// With `--fail`: the status is 400 or above.
+    /// With `--fail`: the status is 400 or above, and none of those with a number of their own.
     HttpStatus = 22,
+    /// It took longer than was allowed.
+    TimedOut = 28,
 }
 
 impl Exit {
@@ -48,6 +52,7 @@ impl Exit {
             Failure::Stdout(_)
             | Failure::Io { .. }
             | Failure::TooLongForJson
+            | Failure::TooLong { .. }
             | Failure::Wallet(_)
             | Failure::Client(_)
             | Failure::Gateway(_)
@@ -56,7 +61,14 @@ impl Exit {
             | Failure::Demo(_) => Self::General,
             Failure::Fetch(error) => of_fetch(error),
             Failure::Node(failure) => failure.exit(),
-            Failure::BrokeOff(_) => Self::Network,
+            Failure::BrokeOff(_) | Failure::NotAPart | Failure::Compressed(_) => Self::Network,
+            Failure::Status { status, .. } => match status.as_u16() {
+                401 | 403 => Self::Refused,
+                429 => Self::RateLimited,
+                _ => Self::HttpStatus,
+            },
+            Failure::NotToPay(_) => Self::NotTried,
+            Failure::TimedOut { .. } | Failure::TooSlow => Self::TimedOut,
             Failure::Open(OpenError::Node(_)) => Self::Network,
             Failure::Open(_) => Self::Usage,
             Failure::NoToken(_)
@@ -68,6 +80,15 @@ impl Exit {
             | Failure::Invoice(_)
             | Failure::Ask(_)
             | Failure::NoHome
+            | Failure::Settings(_)
+            | Failure::NoPurchase(_)
+            | Failure::SeveralPurchases(_)
+            | Failure::NotEnded(_)
+            | Failure::NoBudget(_)
+            | Failure::Import(_)
+            | Failure::TokenFile(_)
+            | Failure::Authority(_)
+            | Failure::NoCommand(_)
             | Failure::NoNode(_)
             | Failure::Config { .. }
             | Failure::Secret(_) => Self::Usage,

@@ -3,17 +3,26 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use http::StatusCode;
 use l402::caveat::AttenuateError;
 use l402::{InvoiceError, OpenError, PaymentHash, TokenError};
+use serde_json::{Value, json};
+use tollway_client::transfer::{BadTokenFile, ImportError};
 use tollway_client::{Denied, HttpError, MoneyMoved, WalletError};
 use tollway_gateway::{Mistakes, SecretError};
 use tollway_ldk::DevnetError;
 use tollway_purse::BindError;
 
-use crate::fetch::ask::AskError;
+use crate::exit::Exit;
+use crate::fetch::decode::Damaged;
+use crate::fetch::flags::AskError;
+use crate::fetch::retry::is_transient;
 use crate::fetch::sink::LONGEST_IN_JSON;
 use crate::node::NodeFailure;
+use crate::proxy::authority::AuthorityError;
+use crate::settings::BadSettings;
 
 /// A command failed. Messages may quote hostile text: whoever prints one escapes it.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +109,69 @@ pub(crate) enum Failure {
     /// The demo's story did not go as it should.
     #[error("the demo: {0}")]
     Demo(&'static str),
+    /// The certificate authority of `pay-proxy` cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A file cannot be taken over into the wallet.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A token file of another program cannot be read.
+    #[error(transparent)]
+    TokenFile(#[from] BadTokenFile),
+    /// The user's settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+    /// The wallet has no payment whose hash begins so.
+    #[error("the wallet has no payment whose hash begins with `{0}`")]
+    NoPurchase(String),
+    /// The wallet has several payments whose hashes begin so.
+    #[error("several payments begin with `{0}`; write more of the hash")]
+    SeveralPurchases(String),
+    /// The end of a payment is not known.
+    #[error("the end of payment {0} is not known: set aside, it might be paid twice")]
+    NotEnded(PaymentHash),
+    /// There is no such budget in the wallet.
+    #[error("the wallet keeps no budget called `{0}`")]
+    NoBudget(String),
+    /// There is no such command.
+    #[error("there is no command `{0}`")]
+    NoCommand(String),
+    /// With `--fail`: the status is 400 or above.
+    #[error("the server answers {status}")]
+    Status {
+        /// What it answered.
+        status: StatusCode,
+        /// How long it wants us to wait.
+        retry_after: Option<Duration>,
+        /// What was paid for that answer.
+        paid: Option<PaymentHash>,
+    },
+    /// With `--no-pay`: it costs something.
+    #[error("payment is asked, and `--no-pay` is given: {0}")]
+    NotToPay(String),
+    /// It took longer than `--max-time` allows.
+    #[error("it took longer than {} seconds", limit.as_secs_f32())]
+    TimedOut {
+        /// What was allowed.
+        limit: Duration,
+        /// What was paid by then. Its proof is in the wallet.
+        paid: Option<PaymentHash>,
+    },
+    /// It was slower than `--speed-limit` allows.
+    #[error("it came slower than is allowed")]
+    TooSlow,
+    /// It is longer than `--max-filesize` allows.
+    #[error("the answer is longer than {limit} bytes")]
+    TooLong {
+        /// What was allowed, in bytes.
+        limit: u64,
+    },
+    /// The rest of a file was asked for, and something else is sent.
+    #[error("the server does not send the part that was asked for")]
+    NotAPart,
+    /// The body is not compressed as its head says.
+    #[error(transparent)]
+    Compressed(#[from] Damaged),
     /// The body does not fit into a JSON object.
     #[error("the response is longer than {LONGEST_IN_JSON} bytes, too long for a JSON object")]
     TooLongForJson,
@@ -118,7 +190,13 @@ impl Failure {
             Self::Attenuate(_) => "bad_caveat",
             Self::Invoice(_) => "bad_invoice",
             Self::Ask(_) => "bad_request",
-            Self::TooLongForJson => "too_long",
+            Self::TooLongForJson | Self::TooLong { .. } => "too_long",
+            Self::Status { status, .. } if status.as_u16() == 429 => "rate_limited",
+            Self::Status { .. } => "http_status",
+            Self::NotToPay(_) => "payment_required",
+            Self::TimedOut { .. } | Self::TooSlow => "timeout",
+            Self::NotAPart => "wrong_part",
+            Self::Compressed(_) => "network",
             Self::NoHome => "no_home",
             Self::NoNode(_) => "no_node",
             Self::Open(_) => "node",
@@ -126,7 +204,12 @@ impl Failure {
             Self::Client(_) => "client",
             Self::Fetch(error) => fetch_kind(error),
             Self::BrokeOff(_) => "network",
-            Self::Config { .. } => "config",
+            Self::Config { .. } | Self::Settings(_) => "config",
+            Self::NoPurchase(_) | Self::SeveralPurchases(_) | Self::NotEnded(_) => "bad_payment",
+            Self::NoBudget(_) => "no_budget",
+            Self::Import(_) | Self::TokenFile(_) => "bad_import",
+            Self::Authority(_) => "authority",
+            Self::NoCommand(_) => "bad_request",
             Self::Secret(_) => "secret",
             Self::Gateway(_) => "gateway",
             Self::Purse(_) => "purse",
@@ -149,8 +232,29 @@ impl Failure {
             Self::NoNode(_) => {
                 "give `--node URL` or set TOLLWAY_NODE; `tollway devnet` starts nodes to try it with"
             }
+            Self::NotToPay(_) => "leave `--no-pay` out to pay for it",
+            Self::NotAPart => "leave `--continue-at` out to get the whole file",
+            Self::TooLong { .. } => "give a larger `--max-filesize`",
+            Self::Status { paid: Some(_), .. } => {
+                "what was paid for is in the wallet, and is used when the same command is run again"
+            }
+            Self::TimedOut { paid: Some(_), .. } => {
+                "the proof is kept: run the same command again, and nothing more is paid"
+            }
+            Self::TimedOut { paid: None, .. } => {
+                "run the same command again, with a larger `--max-time`"
+            }
+            Self::NoPurchase(_) | Self::SeveralPurchases(_) => "`tollway tokens` lists them",
+            Self::NotEnded(_) => "`tollway resume` asks the node",
+            Self::NoBudget(_) => "`tollway budget` lists them",
+            Self::Authority(AuthorityError::OtherHosts { .. }) => {
+                "name the same hosts, or another folder: programs must trust a new certificate then"
+            }
+            Self::Authority(_) => "give `--ca-dir` a folder of your own",
+            Self::NoCommand(_) => "`tollway help` lists them",
+            Self::Settings(_) => "`tollway config set` changes one key, and checks it first",
             Self::NoHome => "set TOLLWAY_HOME to a folder of your own",
-            Self::BrokeOff(_) => {
+            Self::BrokeOff(_) | Self::TooSlow | Self::Compressed(_) => {
                 "run the same command again: what was paid for is not paid for again"
             }
             Self::Fetch(error) => return fetch_hint(error).map(str::to_owned),
@@ -158,6 +262,9 @@ impl Failure {
             Self::Stdout(_)
             | Self::Io { .. }
             | Self::Ask(_)
+            | Self::Import(_)
+            | Self::TokenFile(_)
+            | Self::Status { paid: None, .. }
             | Self::Token(_)
             | Self::NotAPreimage
             | Self::NotAMacaroon
@@ -181,8 +288,91 @@ impl Failure {
         match self {
             Self::Fetch(error) => Some((error.money_moved(), error.payment())),
             Self::Node(failure) => failure.money(),
+            Self::Status { paid, .. } | Self::TimedOut { paid, .. } => Some(match paid {
+                Some(hash) => (MoneyMoved::Yes, Some(*hash)),
+                None => (MoneyMoved::No, None),
+            }),
+            Self::NotToPay(_) => Some((MoneyMoved::No, None)),
             _ => None,
         }
+    }
+}
+
+/// What a program reads of a failure. The names are a contract.
+impl Failure {
+    /// All of it as one JSON object.
+    pub(crate) fn json(&self, exit: Exit) -> Value {
+        let (moved, payment) = self.money().unwrap_or((MoneyMoved::No, None));
+        let hint = self.hint();
+        let mut error = json!({
+            "kind": self.kind(),
+            "message": self.to_string(),
+            "causes": self.causes(),
+            "hint": hint,
+            "recovery": hint,
+            "exit_code": exit.code(),
+            "money_moved": moved_word(moved),
+            "payment_hash": payment.map(|hash| hash.to_string()),
+            "retryable": self.is_retryable(),
+            "safe_to_retry": self.is_safe_to_retry(),
+        });
+        if let Self::Status { status, retry_after, .. } = self {
+            error["status"] = status.as_u16().into();
+            error["retry_after_seconds"] = retry_after.map(|after| after.as_secs()).into();
+        }
+        error
+    }
+
+    /// The causes, the nearest first, without those that only repeat what was said.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        if let Self::Config { mistakes, .. } = self {
+            return mistakes.iter().map(ToString::to_string).collect();
+        }
+        let mut said = self.to_string();
+        let mut causes = Vec::new();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !said.contains(&text) {
+                causes.push(text.clone());
+                said.push_str(&text);
+            }
+            next = cause.source();
+        }
+        causes
+    }
+
+    /// Whether the same command may succeed later, as it is.
+    fn is_retryable(&self) -> bool {
+        use tollway_client::Error as E;
+        match self {
+            Self::Fetch(error) => {
+                matches!(**error, E::Http(_) | E::NoAnswer { .. } | E::Unknown { .. } | E::Open(_))
+            }
+            Self::Status { status, .. } => is_transient(*status),
+            Self::BrokeOff(_) | Self::TooSlow | Self::TimedOut { .. } | Self::Compressed(_) => true,
+            Self::Open(OpenError::Node(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the same command, run again, pays nothing twice. The wallet sees to that: where the
+    /// wallet itself is what failed, somebody should look at it first.
+    fn is_safe_to_retry(&self) -> bool {
+        use tollway_client::Error as E;
+        match self {
+            Self::Fetch(error) => !matches!(**error, E::Wallet(_) | E::NotStored { .. }),
+            Self::Wallet(_) => false,
+            _ => true,
+        }
+    }
+}
+
+fn moved_word(moved: MoneyMoved) -> &'static str {
+    match moved {
+        MoneyMoved::No => "no",
+        MoneyMoved::Yes => "yes",
+        MoneyMoved::Unknown => "unknown",
     }
 }
 
@@ -226,11 +416,15 @@ fn fetch_hint(error: &tollway_client::Error) -> Option<&'static str> {
             "the proof is kept in the wallet; ask the seller, or buy once more with `--buy-again`"
         }
         E::Redirect { receipt: None, .. } => "ask there directly",
+        E::Policy(denied) => match **denied {
+            Denied::NobodyToAsk { .. } => "run it on a terminal, or agree beforehand with `--yes`",
+            Denied::OverLimit(_) => "`tollway budget` shows what is left of each",
+            _ => "`tollway config show` shows the policy",
+        },
         E::BadRequest(_)
         | E::Http(_)
         | E::Redirect { .. }
         | E::OverBudget(_)
-        | E::Policy(_)
         | E::Open(_)
         | E::NotPaid { .. }
         | E::Wallet(_) => return None,

@@ -5,7 +5,9 @@ mod caveat_words;
 mod cli;
 mod command;
 mod demo;
+mod discover;
 mod exit;
+mod external;
 mod failure;
 mod fetch;
 mod flags;
@@ -13,9 +15,14 @@ mod log;
 mod node;
 mod nodes;
 mod output;
+mod pay;
+mod proxy;
+mod rates;
 mod serve;
+mod settings;
 mod shell;
 mod signal;
+mod table;
 mod terminal;
 mod token_text;
 mod utc;
@@ -29,7 +36,17 @@ use crate::shell::Shell;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let matches = match cli::define().try_get_matches() {
+    let matches = match cli::arguments(std::env::args_os().collect()) {
+        Ok(args) => cli::define().try_get_matches_from(args),
+        Err(unreadable) => {
+            let shell = Shell::from_process(started, cli::Format::Text);
+            let failure = Failure::from(unreadable);
+            let exit = Exit::of(&failure);
+            shell.report(&failure, exit);
+            return exit.into();
+        }
+    };
+    let matches = match matches {
         Ok(matches) => matches,
         Err(usage) => return usage_exit(&usage),
     };

@@ -12,18 +12,29 @@ use crate::exit::Exit;
 pub(crate) struct Output {
     rendered: Option<(String, Value)>,
     exit: Exit,
+    is_list: bool,
 }
 
 impl Output {
     /// A report that renders itself both ways. Its `Display` escapes what others have written.
     pub(crate) fn new(report: &(impl Display + Serialize)) -> Self {
         let json = serde_json::to_value(report).expect("reports have string keys only");
-        Self { rendered: Some((report.to_string(), json)), exit: Exit::Ok }
+        Self { rendered: Some((report.to_string(), json)), exit: Exit::Ok, is_list: false }
+    }
+
+    /// A list: with one JSON object on a line it is one line for each of its items.
+    pub(crate) fn list(report: impl Display + Serialize) -> Self {
+        Self { is_list: true, ..Self::new(&report) }
+    }
+
+    /// Whether it is a list.
+    pub(crate) const fn is_list(&self) -> bool {
+        self.is_list
     }
 
     /// Nothing more than what the command has printed already.
     pub(crate) const fn nothing() -> Self {
-        Self { rendered: None, exit: Exit::Ok }
+        Self { rendered: None, exit: Exit::Ok, is_list: false }
     }
 
     /// The same, ending with another number than 0.
@@ -39,6 +50,11 @@ impl Output {
     /// For people, when there is something to say. Ends without a line break.
     pub(crate) fn text(&self) -> Option<&str> {
         self.rendered.as_ref().map(|(text, _)| text.trim_end_matches('\n'))
+    }
+
+    /// For programs, to be part of something larger.
+    pub(crate) fn into_json(self) -> Value {
+        self.rendered.map(|(_, json)| json).unwrap_or_default()
     }
 
     /// For programs, when there is something to say.

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::json;
-use tollway_client::MoneyMoved;
 
 use crate::cli::Format;
 use crate::exit::Exit;
@@ -52,7 +51,12 @@ impl Shell {
 
     /// Whether programs read our output.
     pub(crate) fn is_json(&self) -> bool {
-        self.format == Format::Json
+        self.format != Format::Text
+    }
+
+    /// Whether each thing is to be one line of JSON, as soon as it is there.
+    pub(crate) fn is_ndjson(&self) -> bool {
+        self.format == Format::Ndjson
     }
 
     /// Where Tollway keeps what must last: `$TOLLWAY_HOME`, or `.tollway` in the home folder.
@@ -123,7 +127,12 @@ impl Shell {
                     writeln!(stdout, "{text}")?;
                 }
             }
-            Format::Json => {
+            Format::Ndjson if output.is_list() => {
+                for item in output.json().and_then(|json| json.as_array()).into_iter().flatten() {
+                    writeln!(stdout, "{}", escape_json(item))?;
+                }
+            }
+            Format::Json | Format::Ndjson => {
                 if let Some(json) = output.json() {
                     writeln!(stdout, "{}", escape_json(json))?;
                 }
@@ -135,28 +144,16 @@ impl Shell {
     /// Prints why a command failed, on stderr: the message, each cause, and what to do.
     pub(crate) fn report(&self, failure: &Failure, exit: Exit) {
         let mut stderr = anstream::stderr().lock();
-        let causes = causes(failure);
         // If stderr is closed, the exit code has to do.
         let _ = match self.format {
-            Format::Json => {
-                let mut error = json!({
-                    "kind": failure.kind(),
-                    "message": failure.to_string(),
-                    "causes": causes,
-                    "hint": failure.hint(),
-                    "exit_code": exit.code(),
-                });
-                if let Some((moved, payment)) = failure.money() {
-                    error["money_moved"] = moved_word(moved).into();
-                    error["payment_hash"] = payment.map(|hash| hash.to_string()).into();
-                }
-                let error = json!({ "error": error });
+            Format::Json | Format::Ndjson => {
+                let error = json!({ "error": failure.json(exit) });
                 writeln!(stderr, "{}", escape_json(&error))
             }
             Format::Text => {
                 let mut text =
                     format!("{} {}\n", paint(BAD, "error:"), escape(&failure.to_string()));
-                for cause in causes {
+                for cause in failure.causes() {
                     text.push_str(&format!("  because: {}\n", escape(&cause)));
                 }
                 if let Some(hint) = failure.hint() {
@@ -173,31 +170,4 @@ fn program(called: String) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
     let usable = !called.is_empty() && called.chars().all(plain);
     if usable { called } else { "tollway".to_owned() }
-}
-
-fn moved_word(moved: MoneyMoved) -> &'static str {
-    match moved {
-        MoneyMoved::No => "no",
-        MoneyMoved::Yes => "yes",
-        MoneyMoved::Unknown => "unknown",
-    }
-}
-
-/// The causes of a failure, the nearest first, without those that only repeat what was said.
-fn causes(failure: &Failure) -> Vec<String> {
-    if let Failure::Config { mistakes, .. } = failure {
-        return mistakes.iter().map(ToString::to_string).collect();
-    }
-    let mut said = failure.to_string();
-    let mut causes = Vec::new();
-    let mut next = std::error::Error::source(failure);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !said.contains(&text) {
-            causes.push(text.clone());
-            said.push_str(&text);
-        }
-        next = cause.source();
-    }
-    causes
 }

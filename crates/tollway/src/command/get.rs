@@ -1,24 +1,29 @@
 //! `tollway get`: asks for something, and pays for it if it must.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::{ArgMatches, Args};
-use l402::{Msat, NodeUrl, OpenError, Payer};
-use tollway_client::{Client, PayerSource, Quote, Request, Response, SqliteWallet, Terms};
+use serde::Serialize;
+use serde_json::Value;
+use tollway_client::{Client, Quote};
 
 use crate::command::{Command, read};
 use crate::exit::Exit;
+use crate::external::External;
 use crate::failure::Failure;
-use crate::fetch::ask::{Ask, AskFlags};
-use crate::fetch::report::{Got, WouldPay};
-use crate::fetch::sink::Sink;
-use crate::fetch::talk::{self, Steps};
+use crate::fetch::flags::refused;
+use crate::fetch::plan::{AskFlags, Plan};
+use crate::fetch::report::WouldPay;
+use crate::fetch::talk::Talk;
+use crate::fetch::transfer::{Ended, Transfers};
+use crate::fetch::write_out;
+use crate::log;
 use crate::output::Output;
+use crate::pay::{ExternalFlags, PayFlags};
+use crate::settings::Settings;
 use crate::shell::Shell;
-use crate::{flags, log, nodes};
 
 /// `tollway get`.
 #[derive(Debug)]
@@ -29,74 +34,46 @@ struct Arguments {
     #[command(flatten)]
     ask: AskFlags,
 
-    /// Write the body there; `-` is stdout
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-
-    /// Print the status and the headers before the body
-    #[arg(short, long)]
-    include: bool,
-
-    /// End with 22 when the status is 400 or above, and print no body
-    #[arg(short, long)]
-    fail: bool,
-
-    /// Follow redirects, ten at most; another server is never paid and gets no token
-    #[arg(short = 'L', long)]
-    location: bool,
-
-    /// Say each step on stderr as it is passed
-    #[arg(short, long)]
-    verbose: bool,
-
     #[command(flatten)]
     pay: PayFlags,
-}
 
-#[derive(Args)]
-#[command(next_help_heading = "Paying")]
-struct PayFlags {
-    /// The node that pays
-    #[arg(long, value_name = "URL", env = "TOLLWAY_NODE", hide_env_values = true)]
-    node: Option<String>,
-
-    /// The most it may cost, routing not included; a bare number is satoshi
-    #[arg(long, value_name = "AMOUNT", value_parser = flags::amount, default_value = "100 sat")]
-    max_cost: Msat,
-
-    /// The most that routing may cost on top; 1 % of the most it may cost, or 10 sat if that is more
-    #[arg(long, value_name = "AMOUNT", value_parser = flags::amount)]
-    max_fee: Option<Msat>,
-
-    /// How many seconds a payment may take to end
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    patience: u64,
+    #[command(flatten)]
+    external: ExternalFlags,
 
     /// Say what it would cost, and do not pay
-    #[arg(long)]
+    #[arg(long, help_heading = "Paying")]
     dry_run: bool,
 
+    /// Pay nothing: end with 9 where payment is asked and no token is in the wallet
+    #[arg(long, help_heading = "Paying")]
+    no_pay: bool,
+
     /// Buy a new token even where one was paid for and never honoured
-    #[arg(long)]
+    #[arg(long, help_heading = "Paying")]
     buy_again: bool,
 
-    /// Where tokens, proofs and payments not yet ended are kept
-    #[arg(long, value_name = "FILE")]
-    wallet: Option<PathBuf>,
+    /// Write what was paid there, as JSON; nothing secret is in it
+    #[arg(long, value_name = "FILE", help_heading = "Paying")]
+    receipt: Option<PathBuf>,
 
-    /// Pay and show tokens over plain http to other machines, too
-    #[arg(long)]
-    allow_plain_http: bool,
+    /// Read flags from this file, as curl does from its own; `-` is stdin. No file is read unless it
+    /// is named
+    #[arg(short = 'K', long, value_name = "FILE", help_heading = "Redirects, retries and time")]
+    config: Vec<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
 The body goes to stdout, talk to stderr. What was paid for is kept: run again, the same command uses
 its token. Killed at any moment and run again, it pays once.
 
+The flags mean what they mean to curl. Those that cannot be had here are refused by name.
+
 Examples:
   tollway get https://api.example.com/weather/berlin
   tollway get --max-cost 50 --dry-run https://api.example.com/weather/berlin
-  tollway get --json '{\"city\":\"berlin\",\"days\":3}' https://api.example.com/forecast";
+  tollway get --json '{\"city\":\"berlin\",\"days\":3}' https://api.example.com/forecast
+  tollway get -Z -O --remote-name-all https://api.example.com/a.csv https://api.example.com/b.csv
+  tollway get -w '%{http_code} %{amount_msat}\\n' -o /dev/null https://api.example.com/weather/berlin";
 
 #[async_trait]
 impl Command for Get {
@@ -106,141 +83,222 @@ impl Command for Get {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Buy: get a URL as curl does, and pay for it over Lightning if it asks";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        let after = format!("{AFTER_HELP}\n\nVariables of --write-out:\n  {}", write_out::names());
+        refused::define(Arguments::augment_args(command.about(about).after_help(after)))
     }
 
-    async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
-        let args: Arguments = read(args);
+    async fn run(&self, matches: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
+        let args: Arguments = read(matches);
         log::start(shell, "error,tollway_nodes=warn");
-        let request = request(&args)?;
-        let client = client(&args.pay, shell).await?;
-        let failed = |error| Failure::Fetch(Box::new(error));
-        if args.pay.dry_run {
-            return Ok(match client.quote(&request).await.map_err(failed)? {
-                Quote::Price(price) => {
-                    Output::new(&WouldPay::price(&price)).with_exit(Exit::WouldPay)
-                }
-                Quote::Answered(response) => Output::new(&WouldPay::nothing(&response)),
-            });
+        let plan = args.ask.plan(matches, shell).await?;
+        let (builder, external) = args.pay.builder_with(Some(&args.external), shell).await?;
+        let client = builder
+            .timeouts(args.ask.limits.timeouts())
+            .transport(plan.transport.clone())
+            .build()?;
+        let output = &args.ask.output;
+        let quiet = output.silent && !output.show_error;
+        let ended = if args.dry_run {
+            dry_run(&args.ask, &plan, &client, shell).await
+        } else {
+            all(&args, &plan, &client, shell).await
+        };
+        match ended {
+            Err(failure) if external.as_ref().is_some_and(|other| other.to_pay().is_some()) => {
+                let to_pay = external.as_ref().and_then(External::to_pay);
+                let to_pay = to_pay.expect("the guard has seen it");
+                Ok(Output::new(&to_pay).with_exit(Exit::of(&failure)))
+            }
+            // Said by its number alone.
+            Err(failure) if quiet && !shell.is_json() => {
+                Ok(Output::nothing().with_exit(Exit::of(&failure)))
+            }
+            ended => ended,
         }
-        let steps = Steps::new(shell, args.verbose);
-        let response = client.fetch_observed(&request, &steps).await.map_err(failed)?;
-        if let Some(line) = talk::sum_up(response.payment()) {
-            shell.say(&line);
-        }
-        deliver(response, &args, shell).await
     }
 }
 
-fn request(args: &Arguments) -> Result<Request, Failure> {
-    let Ask { method, url, headers, body } = args.ask.ask()?;
-    let bad = |error: tollway_client::BadRequest| Failure::Fetch(Box::new(error.into()));
-    let mut request = Request::new(method, url).map_err(bad)?.headers(headers).body(body);
-    if args.location {
-        request = request.follow(10);
-    }
-    if args.pay.buy_again {
-        request = request.buy_again();
-    }
-    Ok(request)
-}
-
-async fn client(pay: &PayFlags, shell: &Shell) -> Result<Client, Failure> {
-    let mut terms = Terms::up_to(pay.max_cost);
-    terms.max_fee = pay.max_fee.unwrap_or(terms.max_fee);
-    terms.patience = Duration::from_secs(pay.patience);
-    let wallet = match &pay.wallet {
-        Some(file) => file.clone(),
-        None => shell.need_folder()?.join("wallet.sqlite"),
-    };
-    let wallet = Arc::new(SqliteWallet::open(wallet).await?);
-    let mut builder = Client::builder(wallet, terms);
-    if let Some(url) = &pay.node {
-        let source = Lazy { url: NodeUrl::new(url.clone()), shell: shell.clone() };
-        builder = builder.payer_source(source);
-    }
-    if pay.allow_plain_http {
-        builder = builder.allow_plain_http();
-    }
-    Ok(builder.build()?)
-}
-
-/// A node that is opened when it is needed.
-struct Lazy {
-    url: NodeUrl,
-    shell: Shell,
-}
-
-#[async_trait]
-impl PayerSource for Lazy {
-    async fn open(&self) -> Result<Arc<dyn Payer>, OpenError> {
-        nodes::open_payer(&self.url, &self.shell).await
-    }
-
-    /// What tells one node from another. What follows `?` may be secret, or change.
-    fn name(&self) -> Option<String> {
-        self.url.expose().split('?').next().map(str::to_owned)
-    }
-}
-
-/// Hands the response on, piece by piece as it comes.
-async fn deliver(
-    mut response: Response,
-    args: &Arguments,
+/// Asks what each URL costs.
+async fn dry_run(
+    flags: &AskFlags,
+    plan: &Plan,
+    client: &Client,
     shell: &Shell,
 ) -> Result<Output, Failure> {
-    let bad_status = response.status().is_client_error() || response.status().is_server_error();
-    let exit = if args.fail && bad_status { Exit::HttpStatus } else { Exit::Ok };
-    let mut sink = match &args.output {
-        Some(file) => Sink::to(file),
-        None if shell.is_json() => Sink::Memory(Vec::new()),
-        None => Sink::stdout(),
-    };
-    if args.include && !shell.is_json() {
-        sink.write(head(&response).as_bytes())?;
+    let mut prices = Vec::new();
+    for job in &plan.jobs {
+        let (request, ..) = flags.request(plan, job)?;
+        let quoted = client.quote(&request).await;
+        prices.push(match quoted.map_err(|error| Failure::Fetch(Box::new(error)))? {
+            Quote::Price(price) => WouldPay::price(&price),
+            Quote::Answered(response) => WouldPay::nothing(&response),
+        });
     }
-    let got = Got::new(&response);
-    if exit == Exit::Ok {
-        while let Some(piece) = response.chunk().await.map_err(Failure::BrokeOff)? {
-            sink.write(&piece)?;
-            sink.flush()?;
-        }
-    } else {
-        shell.say(&format!("the server answers {}", response.status()));
+    let rates = Settings::load(shell)?.rates.filter(|_| prices.iter().any(WouldPay::would_pay));
+    if let Some(rate) = match &rates {
+        Some(rates) => rates.ask().await,
+        None => None,
+    } {
+        prices.iter_mut().for_each(|price| price.in_currency(&rate));
     }
-    sink.finish()?;
-    let output = match (sink, &args.output) {
-        _ if !shell.is_json() => Output::nothing(),
-        (Sink::Memory(body), _) => Output::new(&Silent(got.with_body(body))),
-        (_, Some(file)) => Output::new(&Silent(got.with_file(file))),
-        (_, None) => Output::nothing(),
+    let would_pay = prices.iter().any(WouldPay::would_pay);
+    let output = match &prices[..] {
+        [price] => Output::new(price),
+        prices => Output::new(&Several(prices)),
     };
-    Ok(output.with_exit(exit))
+    Ok(output.with_exit(if would_pay { Exit::WouldPay } else { Exit::Ok }))
 }
 
-/// A report that has no form for people: they have had the body.
-#[derive(serde::Serialize)]
-#[serde(transparent)]
-struct Silent(Got);
+/// Gets all URLs, and says how each ended as soon as it has.
+async fn all(
+    args: &Arguments,
+    plan: &Plan,
+    client: &Client,
+    shell: &Shell,
+) -> Result<Output, Failure> {
+    let output = &args.ask.output;
+    let talk = Talk::open(output, shell)?;
+    let transfers = Transfers {
+        client,
+        flags: &args.ask,
+        plan,
+        talk: &talk,
+        shell,
+        no_pay: args.no_pay,
+        buy_again: args.buy_again,
+        show_progress: !output.silent
+            && !output.no_progress_meter
+            && !output.parallel
+            && !shell.is_json(),
+    };
+    let mut summary =
+        Summary { args, plan, shell, exit: Exit::Ok, reports: Vec::new(), failure: None };
+    if output.parallel {
+        at_once(&transfers, usize::from(output.parallel_max), &mut summary).await?;
+    } else {
+        for job in &plan.jobs {
+            if !summary.add(transfers.run(job).await)? {
+                break;
+            }
+        }
+    }
+    if let Some(jar) = &plan.jar {
+        jar.save()?;
+    }
+    summary.finish()
+}
 
-impl std::fmt::Display for Silent {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Many transfers at a time, each told of when it is over.
+async fn at_once(
+    transfers: &Transfers<'_>,
+    most: usize,
+    summary: &mut Summary<'_>,
+) -> Result<(), Failure> {
+    use futures_util::stream::{FuturesUnordered, StreamExt};
+    let mut waiting = transfers.plan.jobs.iter();
+    let mut running: FuturesUnordered<_> =
+        waiting.by_ref().take(most).map(|job| transfers.run(job)).collect();
+    while let Some(ended) = running.next().await {
+        if !summary.add(ended)? {
+            break;
+        }
+        running.extend(waiting.next().map(|job| transfers.run(job)));
+    }
+    Ok(())
+}
+
+/// What is said of all transfers together.
+struct Summary<'a> {
+    args: &'a Arguments,
+    plan: &'a Plan,
+    shell: &'a Shell,
+    exit: Exit,
+    reports: Vec<Value>,
+    /// The failure of the only URL.
+    failure: Option<Failure>,
+}
+
+impl Summary<'_> {
+    /// Says how one ended; `false` when no more is to be got.
+    fn add(&mut self, ended: Ended) -> Result<bool, Failure> {
+        let (exit, output) = (ended.exit(), &self.args.ask.output);
+        if let Some(format) = &self.plan.write_out {
+            use std::io::Write as _;
+            let (out, err) = format.render(&ended.got);
+            let mut stdout = std::io::stdout();
+            stdout
+                .write_all(out.as_bytes())
+                .and_then(|()| stdout.flush())
+                .map_err(Failure::Stdout)?;
+            let _ = std::io::stderr().write_all(err.as_bytes());
+        }
+        if let Some(path) = self.args.receipt.as_ref().filter(|_| ended.got.payment.paid) {
+            write_receipt(path, &ended)?;
+        }
+        let only = self.plan.jobs.len() == 1;
+        let is_loud = !output.silent || output.show_error;
+        match ended.failure {
+            Some(failure) if only => self.failure = Some(failure),
+            Some(failure) if !self.shell.is_json() && is_loud => self.shell.report(&failure, exit),
+            _ => {}
+        }
+        if self.shell.is_ndjson() {
+            self.shell.print(&Output::new(&ended.got)).map_err(Failure::Stdout)?;
+        } else if self.shell.is_json() {
+            self.reports.push(Output::new(&ended.got).into_json());
+        }
+        if exit != Exit::Ok {
+            self.exit = exit;
+        }
+        Ok(exit == Exit::Ok || !output.fail_early)
+    }
+
+    fn finish(mut self) -> Result<Output, Failure> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if !self.shell.is_json() || self.shell.is_ndjson() {
+            return Ok(Output::nothing().with_exit(self.exit));
+        }
+        // A report in JSON on stdout, with `--write-out`, would be two documents in one.
+        if self.plan.write_out.is_some() {
+            return Ok(Output::nothing().with_exit(self.exit));
+        }
+        let report = match self.plan.jobs.len() {
+            1 => self.reports.pop().unwrap_or_default(),
+            _ => Value::Array(self.reports),
+        };
+        Ok(Output::new(&Silent(report)).with_exit(self.exit))
+    }
+}
+
+fn write_receipt(path: &PathBuf, ended: &Ended) -> Result<(), Failure> {
+    let mut receipt = serde_json::to_value(&ended.got.payment).expect("it has string keys only");
+    receipt["url"] = ended.got.url.clone().into();
+    receipt["method"] = ended.got.method.clone().into();
+    receipt["status"] = ended.got.status.into();
+    let failed = |source| Failure::Io { what: format!("writing `{}`", path.display()), source };
+    std::fs::write(path, format!("{receipt}\n")).map_err(failed)
+}
+
+/// A report that has no form for people: they have had the bodies.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Silent(Value);
+
+impl fmt::Display for Silent {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(())
     }
 }
 
-/// The status line and the headers, as curl prints them.
-fn head(response: &Response) -> String {
-    let status = response.status();
-    let mut text = format!("{:?} {}", response.version(), status.as_u16());
-    if let Some(reason) = status.canonical_reason() {
-        text.push(' ');
-        text.push_str(reason);
+/// Several prices.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Several<'a>(&'a [WouldPay]);
+
+impl fmt::Display for Several<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|price| writeln!(f, "{price}"))
     }
-    text.push_str("\r\n");
-    for (name, value) in response.headers() {
-        text.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
-    }
-    text.push_str("\r\n");
-    text
 }

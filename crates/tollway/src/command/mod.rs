@@ -1,8 +1,12 @@
 //! Every command: one file each, one table. Adding one means one file with one `impl`, and one line
 //! in [`COMMANDS`].
 
+mod budget;
+mod completions;
+mod config;
 mod demo;
 mod devnet;
+mod discover;
 mod get;
 mod import;
 mod invoice_decode;
@@ -22,10 +26,15 @@ mod node_setup;
 mod nwc_add;
 mod nwc_list;
 mod nwc_revoke;
+mod pay_proxy;
+mod receipts;
+mod resume;
 mod sell;
 pub(crate) mod serve;
 mod token_attenuate;
 mod token_inspect;
+mod tokens;
+mod wallet;
 
 use async_trait::async_trait;
 use clap::ArgMatches;
@@ -52,6 +61,26 @@ pub(crate) trait Command: Send + Sync {
 pub(crate) static COMMANDS: &[&dyn Command] = &[
     &demo::Demo,
     &get::Get,
+    &tokens::TokensList,
+    &tokens::TokensShow,
+    &tokens::TokensForget,
+    &receipts::ReceiptsList,
+    &receipts::ReceiptsShow,
+    &receipts::ReceiptsExport,
+    &budget::BudgetShow,
+    &budget::BudgetSet,
+    &budget::BudgetDrop,
+    &budget::BudgetReset,
+    &resume::Resume,
+    &wallet::WalletExport,
+    &wallet::WalletImport,
+    &discover::Discover,
+    &pay_proxy::PayProxyCommand,
+    &config::ConfigShow,
+    &config::ConfigCheck,
+    &config::ConfigSet,
+    &completions::Completions,
+    &completions::Man,
     &sell::Sell,
     &serve::Serve,
     &import::Import,
@@ -89,6 +118,11 @@ pub(crate) struct Group {
 pub(crate) static GROUPS: &[Group] = &[
     Group { name: "node", about: "Run a Lightning node, or look at one and use it" },
     Group { name: "nwc", about: "Let applications use the node by Nostr Wallet Connect" },
+    Group { name: "tokens", about: "What was bought, and what is sent" },
+    Group { name: "receipts", about: "What was paid" },
+    Group { name: "budget", about: "How much may be spent over some time" },
+    Group { name: "wallet", about: "Take what was bought elsewhere, or bring it in" },
+    Group { name: "config", about: "Your settings" },
     Group { name: "token", about: "Look into a token, or narrow it" },
     Group { name: "invoice", about: "Look into an invoice" },
 ];

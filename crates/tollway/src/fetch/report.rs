@@ -2,95 +2,153 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use l402::Msat;
 use serde::Serialize;
-use tollway_client::{Payment, Price, Receipt, Response};
+use tollway_client::{Payment, Price, Response};
 
+use crate::rates::Rate;
 use crate::terminal::{DIM, STRONG, escape, paint};
 use crate::utc;
 
-/// What came, and what was paid for it.
-#[derive(Serialize)]
+/// One transfer: what came, and what was paid for it. Units are in the names.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Got {
-    status: u16,
-    url: String,
-    headers: BTreeMap<String, Vec<String>>,
-    payment: Option<Paid>,
+    /// Which of the command's URLs, from 0.
+    pub(crate) number: usize,
+    pub(crate) url: String,
+    pub(crate) final_url: Option<String>,
+    pub(crate) method: String,
+    pub(crate) scheme: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) http_version: Option<String>,
+    pub(crate) headers: BTreeMap<String, Vec<String>>,
+    pub(crate) num_headers: usize,
+    pub(crate) content_type: Option<String>,
+    pub(crate) redirect_url: Option<String>,
+    pub(crate) redirects: usize,
+    pub(crate) retries: u32,
+    pub(crate) remote_ip: Option<String>,
+    pub(crate) remote_port: Option<u16>,
+    /// Where the body was written.
+    pub(crate) output_path: Option<String>,
+    pub(crate) bytes: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_per_second: u64,
+    pub(crate) duration_ms: u64,
+    pub(crate) seconds: f64,
+    pub(crate) head_seconds: Option<f64>,
+    pub(crate) payment: Paid,
     /// The body, when it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
+    pub(crate) body: Option<String>,
     /// The body in standard base64, when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    body_base64: Option<String>,
-    /// Where the body was written.
+    pub(crate) body_base64: Option<String>,
+    /// Why it failed, when it did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
+    pub(crate) error: Option<serde_json::Value>,
+    pub(crate) exit_code: u8,
 }
 
-#[derive(Serialize)]
-struct Paid {
-    /// `bought`, `token` (bought earlier) or `recovered` (begun earlier).
-    by: &'static str,
-    payment_hash: String,
-    amount_msat: u64,
-    fee_msat: u64,
-    paid_at: String,
+/// What was paid, by this command or an earlier one.
+#[derive(Debug, Serialize)]
+pub(crate) struct Paid {
+    /// Whether money left because of this command, or it learned that money had left.
+    pub(crate) paid: bool,
+    /// Whether a token that was bought earlier opened it.
+    pub(crate) reused: bool,
+    /// `none`, `bought`, `token` (bought earlier) or `recovered` (begun earlier).
+    pub(crate) by: &'static str,
+    scheme: Option<&'static str>,
+    payment_hash: Option<String>,
+    amount_msat: Option<u64>,
+    fee_msat: Option<u64>,
+    paid_at: Option<String>,
     description: Option<String>,
+    /// By which the wallet knows the token.
+    credential_id: Option<String>,
 }
 
 impl Got {
     /// The head; the body comes later.
-    pub(crate) fn new(response: &Response) -> Self {
-        let mut headers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    pub(crate) fn head(&mut self, response: &Response) {
         for (name, value) in response.headers() {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            headers.entry(name.to_string()).or_default().push(text);
+            self.headers.entry(name.to_string()).or_default().push(text);
         }
-        let payment = match response.payment() {
-            Payment::None => None,
-            Payment::Bought(receipt) => Some(Paid::new("bought", receipt)),
-            Payment::Token(receipt) => Some(Paid::new("token", receipt)),
-            Payment::Recovered(receipt) => Some(Paid::new("recovered", receipt)),
-        };
-        Self {
-            status: response.status().as_u16(),
-            url: response.url().to_string(),
-            headers,
-            payment,
-            body: None,
-            body_base64: None,
-            file: None,
-        }
+        self.num_headers = response.headers().len();
+        let first = |name: &str| self.headers.get(name).and_then(|all| all.first()).cloned();
+        (self.content_type, self.redirect_url) = (first("content-type"), first("location"));
+        let location = self.redirect_url.as_deref();
+        self.redirect_url = location
+            .filter(|_| response.status().is_redirection())
+            .and_then(|location| response.url().join(location).ok())
+            .map(|url| url.to_string());
+        self.final_url = Some(response.url().to_string());
+        self.status = Some(response.status().as_u16());
+        self.http_version = Some(version(response.version()).to_owned());
+        self.redirects = response.redirects();
+        self.remote_ip = response.remote_addr().map(|addr| addr.ip().to_string());
+        self.remote_port = response.remote_addr().map(|addr| addr.port());
+        self.payment = Paid::of(response.payment());
     }
 
-    /// With the body in it.
-    pub(crate) fn with_body(mut self, body: Vec<u8>) -> Self {
+    /// The body.
+    pub(crate) fn body(&mut self, body: Vec<u8>) {
         match String::from_utf8(body) {
             Ok(text) => self.body = Some(text),
             Err(bytes) => self.body_base64 = Some(BASE64_STANDARD.encode(bytes.as_bytes())),
         }
-        self
     }
+}
 
-    /// With the place where the body is.
-    pub(crate) fn with_file(mut self, file: &Path) -> Self {
-        self.file = Some(file.display().to_string());
-        self
+fn version(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_09 => "0.9",
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2",
+        http::Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}
+
+/// For people there is nothing to say: they have had the body.
+impl fmt::Display for Got {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+impl Default for Paid {
+    fn default() -> Self {
+        Self::of(&Payment::None)
     }
 }
 
 impl Paid {
-    fn new(by: &'static str, receipt: &Receipt) -> Self {
+    /// What a response says of it.
+    pub(crate) fn of(payment: &Payment) -> Self {
+        let (by, paid, reused) = match payment {
+            Payment::None => ("none", false, false),
+            Payment::Bought(_) => ("bought", true, false),
+            Payment::Token(_) => ("token", false, true),
+            Payment::Recovered(_) => ("recovered", true, true),
+        };
+        let receipt = payment.receipt();
         Self {
+            paid,
+            reused,
             by,
-            payment_hash: receipt.hash.to_string(),
-            amount_msat: receipt.amount.msat(),
-            fee_msat: receipt.fee.msat(),
-            paid_at: utc::date(receipt.paid_at),
-            description: receipt.description.clone(),
+            scheme: receipt.map(|receipt| receipt.scheme),
+            payment_hash: receipt.map(|receipt| receipt.hash.to_string()),
+            amount_msat: receipt.map(|receipt| receipt.amount.msat()),
+            fee_msat: receipt.map(|receipt| receipt.fee.msat()),
+            paid_at: receipt.map(|receipt| utc::date(receipt.paid_at)),
+            description: receipt.and_then(|receipt| receipt.description.clone()),
+            credential_id: receipt.map(|receipt| receipt.hash.to_string()),
         }
     }
 }
@@ -112,6 +170,8 @@ pub(crate) struct WouldPay {
     bound: Option<bool>,
     /// A payment that was begun earlier for the same thing.
     earlier: Option<String>,
+    /// In the user's own currency, where a source of rates is set.
+    worth: Option<String>,
     #[serde(skip)]
     words: String,
 }
@@ -153,7 +213,31 @@ impl WouldPay {
             expires_at: price.expires_at.map(utc::date),
             bound: Some(price.bound),
             earlier: price.earlier.map(|hash| hash.to_string()),
+            worth: None,
             words,
+        }
+    }
+
+    /// Shows the price in the user's currency, too.
+    pub(crate) fn in_currency(&mut self, rate: &Rate) {
+        if let Some(amount) = self.amount_msat.map(Msat::from_msat) {
+            let worth = rate.show(amount);
+            self.words.push_str(&format!("  {} {worth}\n", paint(DIM, "worth    ")));
+            self.worth = Some(worth);
+        }
+    }
+
+    /// Whether money is asked.
+    pub(crate) const fn would_pay(&self) -> bool {
+        self.would_pay
+    }
+
+    /// The price in a few words.
+    pub(crate) fn price_words(&self) -> String {
+        let amount = self.amount_msat.map(Msat::from_msat).unwrap_or_default();
+        match &self.description {
+            Some(description) => format!("{amount} for “{description}”"),
+            None => amount.to_string(),
         }
     }
 
@@ -176,6 +260,7 @@ impl WouldPay {
             expires_at: None,
             bound: None,
             earlier: None,
+            worth: None,
             words: format!("would pay nothing: {by}; the answer is {}", response.status()),
         }
     }

@@ -1,8 +1,8 @@
 //! Where the answer goes: a file, stdout, or one JSON object. On a terminal what is hostile in it is
 //! shown, not sent.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -19,9 +19,28 @@ pub(crate) enum Sink {
     /// A terminal behind stdout.
     Terminal(io::Stdout, Tail),
     /// A file, made when the first byte comes.
-    File(PathBuf, Option<File>),
+    File(FileSink),
     /// Kept, to be a field of a JSON object.
     Memory(Vec<u8>),
+}
+
+/// A file that is written, or will be.
+#[derive(Debug)]
+pub(crate) struct FileSink {
+    path: PathBuf,
+    how: How,
+    open: Option<File>,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Makes the folders that are not there.
+    pub(crate) create_dirs: bool,
+    /// Takes another name where there is such a file.
+    pub(crate) no_clobber: bool,
+    /// Goes on behind so many bytes, which are there.
+    pub(crate) from: Option<u64>,
 }
 
 /// The beginning of a character whose end is in the next piece.
@@ -39,9 +58,17 @@ impl Sink {
         }
     }
 
-    /// That file, or stdout for `-`.
-    pub(crate) fn to(path: &Path) -> Self {
-        if path == Path::new("-") { Self::stdout() } else { Self::File(path.to_owned(), None) }
+    /// That file.
+    pub(crate) const fn file(path: PathBuf, how: How) -> Self {
+        Self::File(FileSink { path, how, open: None })
+    }
+
+    /// The file that is written, by the name that it got.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(&file.path),
+            Self::Raw(_) | Self::Terminal(..) | Self::Memory(_) => None,
+        }
     }
 
     /// Takes a piece.
@@ -51,15 +78,7 @@ impl Sink {
             Self::Terminal(stdout, tail) => {
                 stdout.write_all(tail.escape(piece).as_bytes()).map_err(Failure::Stdout)
             }
-            Self::File(path, file) => {
-                let failed =
-                    |source| Failure::Io { what: format!("writing `{}`", path.display()), source };
-                let open = match file {
-                    Some(open) => open,
-                    None => file.insert(File::create(&path).map_err(failed)?),
-                };
-                open.write_all(piece).map_err(failed)
-            }
+            Self::File(file) => file.write(piece),
             Self::Memory(bytes) if bytes.len() + piece.len() > LONGEST_IN_JSON => {
                 Err(Failure::TooLongForJson)
             }
@@ -76,7 +95,7 @@ impl Sink {
             Self::Raw(stdout) | Self::Terminal(stdout, _) => {
                 stdout.flush().map_err(Failure::Stdout)
             }
-            Self::File(..) | Self::Memory(_) => Ok(()),
+            Self::File(_) | Self::Memory(_) => Ok(()),
         }
     }
 
@@ -87,6 +106,49 @@ impl Sink {
             stdout.write_all(tail.rest().as_bytes()).map_err(Failure::Stdout)?;
         }
         self.flush()
+    }
+}
+
+impl FileSink {
+    fn write(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        if self.open.is_none() {
+            let opened = self.open();
+            self.open = Some(opened.map_err(|source| self.failed(source))?);
+        }
+        let file = self.open.as_mut().expect("it was opened above");
+        let written = file.write_all(piece);
+        written.map_err(|source| self.failed(source))
+    }
+
+    fn open(&mut self) -> io::Result<File> {
+        if let Some(folder) = self.path.parent().filter(|_| self.how.create_dirs) {
+            fs::create_dir_all(folder)?;
+        }
+        if let Some(from) = self.how.from {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(false).open(&self.path)?;
+            file.set_len(from)?;
+            file.seek(SeekFrom::End(0))?;
+            return Ok(file);
+        }
+        if !self.how.no_clobber {
+            return File::create(&self.path);
+        }
+        let wanted = self.path.clone();
+        for number in 1..=100 {
+            match File::create_new(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => return opened,
+            }
+            let mut name = wanted.clone().into_os_string();
+            name.push(format!(".{number}"));
+            self.path = name.into();
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn failed(&self, source: io::Error) -> Failure {
+        Failure::Io { what: format!("writing `{}`", self.path.display()), source }
     }
 }
 
@@ -160,16 +222,39 @@ mod tests {
         assert_eq!(tail.rest(), "\u{fffd}");
     }
 
+    fn write(path: &Path, how: How, text: &str) -> PathBuf {
+        let mut sink = Sink::file(path.to_owned(), how);
+        sink.write(text.as_bytes()).unwrap();
+        sink.finish().unwrap();
+        sink.path().unwrap().to_owned()
+    }
+
     #[test]
     fn a_file_is_made_even_for_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut sink = Sink::to(&path);
+        let mut sink = Sink::file(path.clone(), How::default());
         assert!(!path.exists());
         sink.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
-        let mut sink = Sink::to(&folder.path().join("no/such/folder"));
+        let nowhere = folder.path().join("no/such/folder");
+        let mut sink = Sink::file(nowhere.clone(), How::default());
         let said = sink.write(b"x").unwrap_err().to_string();
         assert!(said.contains("no/such/folder"), "{said}");
+        write(&nowhere, How { create_dirs: true, ..How::default() }, "x");
+        assert_eq!(std::fs::read(nowhere).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_file_goes_on_or_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        write(&path, How::default(), "123456");
+        write(&path, How { from: Some(3), ..How::default() }, "abc");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "123abc");
+        let kept = How { no_clobber: true, ..How::default() };
+        assert_eq!(write(&path, kept, "x"), folder.path().join("out.1"));
+        assert_eq!(write(&path, kept, "y"), folder.path().join("out.2"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "123abc");
     }
 }

@@ -17,6 +17,7 @@ pub(crate) use failure::NodeFailure;
 pub(crate) use setup_failure::SetupFailure;
 
 use crate::failure::Failure;
+use crate::settings;
 use crate::shell::Shell;
 
 /// The node that a command is about.
@@ -53,11 +54,6 @@ pub(crate) fn remember(url: &str, shell: &Shell) -> Result<Option<PathBuf>, Fail
     // A key of no table stands before all tables.
     let line = toml::Value::String(url.to_owned());
     let text = format!("node = {line}\n{there}");
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let new = file.with_extension("toml.new");
-    std::fs::write(&new, text).map_err(failed)?;
-    std::fs::rename(&new, &file).map_err(failed)?;
+    settings::write(&file, &text).map_err(failed)?;
     Ok(Some(file))
 }

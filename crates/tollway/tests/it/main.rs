@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod arrows;
+mod books;
 mod buying;
+mod flags;
 mod gate;
 mod killed;
 mod market;
+mod proxying;
 mod pure;
 mod run;
+mod site;
 mod staying;
