@@ -23,6 +23,7 @@ use crate::route::{self, BadRequest};
 use crate::rule::Terms;
 use crate::tariff::{BadCredential, Tariff};
 use crate::till::{Order, Till};
+use crate::traces::Parent;
 
 /// Where a service's requests are let in, or asked to pay.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Desk<'a> {
     /// Of all services together.
     unpaid: &'a Unpaid,
     metrics: &'a ServiceMetrics,
+    parent: Option<&'a Parent>,
 }
 
 /// One request at the desk.
@@ -46,9 +48,14 @@ struct Visitor<'a> {
 
 impl<'a> Desk<'a> {
     /// The desk of one service.
-    pub(crate) fn of(till: &'a Till, service: &'a Service, unpaid: &'a Unpaid) -> Self {
+    pub(crate) fn of(
+        till: &'a Till,
+        service: &'a Service,
+        unpaid: &'a Unpaid,
+        parent: Option<&'a Parent>,
+    ) -> Self {
         let Service { tariff, prices, limits, metrics, .. } = service;
-        Self { till, tariff, prices, limits, unpaid, metrics }
+        Self { till, tariff, prices, limits, unpaid, metrics, parent }
     }
 
     /// Lets one request in, which came from `address`, or says why not.
@@ -71,14 +78,14 @@ impl<'a> Desk<'a> {
                 // Who comes too often loses no use by it.
                 let token = Some(credential.verified().token_id());
                 self.limit(&visitor, token)?;
-                match check(self.till, self.tariff, &credential, now).await? {
+                match check(self.till, self.tariff, &credential, now, self.parent).await? {
                     Some(checked) => Ok(self.noted(credential.permit(checked), now)),
                     None => self.ask(&visitor, &terms, Shut::Spent).await,
                 }
             }
             Ok(Verdict::Claim(payment)) => {
                 self.limit(&visitor, None)?;
-                match claim(self.till, self.tariff, payment, head, now).await? {
+                match claim(self.till, self.tariff, payment, head, now, self.parent).await? {
                     Outcome::Pass(permit) => Ok(self.noted(permit, now)),
                     Outcome::Used => self.ask(&visitor, &terms, Shut::Used).await,
                     Outcome::Again(again) => Err(Ended::Again(Box::new(again))),
@@ -166,7 +173,15 @@ impl<'a> Desk<'a> {
             return Ok(permit);
         }
         let memo = self.tariff.memo.write(self.tariff.name(), head, price);
-        let order = Order { tariff: self.tariff, terms, price, memo: &memo, head, now };
+        let order = Order {
+            tariff: self.tariff,
+            terms,
+            price,
+            memo: &memo,
+            head,
+            now,
+            parent: self.parent,
+        };
         let bill = self.till.ask(&order, why).await?;
         self.metrics.asked(bill.token.is_some(), bill.charge.is_some());
         Err(Ended::Asked(Box::new(bill)))

@@ -9,6 +9,7 @@ use crate::gate::Conditional;
 use crate::store::{StoreError, Take};
 use crate::tariff::Tariff;
 use crate::till::Till;
+use crate::traces::Parent;
 
 /// Proof that nothing stands against a credential any more. Only [`check`] makes one.
 #[derive(Debug)]
@@ -49,10 +50,11 @@ pub(crate) async fn check(
     tariff: &Tariff,
     credential: &Conditional,
     now: SystemTime,
+    parent: Option<&Parent>,
 ) -> Result<Option<Checked>, Unchecked> {
     let verified = credential.verified();
     if tariff.strict_settlement {
-        settled(till, verified.payment_hash()).await?;
+        settled(till, verified.payment_hash(), parent).await?;
     }
     if !verified.counters().is_empty() {
         match till.books.take(verified.counters(), now).await? {
@@ -64,14 +66,21 @@ pub(crate) async fn check(
 }
 
 /// Whether the node says so. What is settled stays settled, so it is asked once.
-pub(crate) async fn settled(till: &Till, hash: PaymentHash) -> Result<(), Unchecked> {
+pub(crate) async fn settled(
+    till: &Till,
+    hash: PaymentHash,
+    parent: Option<&Parent>,
+) -> Result<(), Unchecked> {
     let settled = &till.books.settled;
     if settled.has(hash) {
         return Ok(());
     }
-    let began = Instant::now();
+    let (began, step) = (Instant::now(), parent.map(|parent| parent.step("is_settled")));
     let said = tokio::time::timeout(till.patience, till.invoicer.is_settled(hash)).await;
     till.metrics.node.answered(matches!(said, Ok(Ok(_))), began.elapsed());
+    if let Some(step) = step {
+        step.answered(matches!(said, Ok(Ok(_))), None);
+    }
     match said {
         Ok(Ok(true)) => {
             settled.add(hash);

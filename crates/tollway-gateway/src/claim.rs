@@ -20,6 +20,7 @@ use crate::payment;
 use crate::store::{Answer, Claim, OneTime};
 use crate::tariff::Tariff;
 use crate::till::Till;
+use crate::traces::Parent;
 use crate::upstream::UpstreamError;
 
 /// How much longer than its challenge a claim is kept: clocks of several gateways differ.
@@ -72,10 +73,11 @@ pub(crate) async fn claim(
     claimable: Claimable,
     head: &Parts,
     now: SystemTime,
+    parent: Option<&Parent>,
 ) -> Result<Outcome, Unchecked> {
     let charged = claimable.charged();
     if tariff.strict_settlement {
-        check::settled(till, charged.payment_hash()).await?;
+        check::settled(till, charged.payment_hash(), parent).await?;
     }
     let one_time = OneTime {
         hash: charged.payment_hash(),

@@ -24,6 +24,8 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 pub(crate) struct Sender<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) address: IpAddr,
+    /// Whether who is at the other end is a proxy that is trusted.
+    pub(crate) trusted: bool,
     /// The same as text.
     pub(crate) text: HeaderValue,
     /// `http` or `https`.
@@ -39,7 +41,7 @@ impl<'a> Sender<'a> {
             false => HeaderValue::try_from(address.to_string()).expect("an address is ASCII"),
         };
         let scheme = proxies.scheme(peer, connection.is_secure(), headers);
-        Self { connection, address, text, scheme }
+        Self { connection, address, trusted: proxies.trust(peer), text, scheme }
     }
 }
 

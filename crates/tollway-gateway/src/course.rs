@@ -3,6 +3,7 @@
 //! this; nothing is decided here.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -11,8 +12,10 @@ use http::request::Parts;
 use crate::gate::Permit;
 use crate::gateway::Service;
 use crate::log::Entry;
-use crate::metrics::{Metrics, Outcome, ServiceMetrics};
+use crate::metrics::{Outcome, ServiceMetrics};
 use crate::respond::Ended;
+use crate::till::Till;
+use crate::traces::{Parent, Trace};
 
 /// One request on its way. Dropped before it was answered, it says that its client has gone.
 #[derive(Debug)]
@@ -21,28 +24,41 @@ pub(crate) struct Course<'a> {
     metrics: &'a ServiceMetrics,
     outcome: Outcome,
     entry: Option<Entry>,
+    trace: Option<Trace>,
     answered: bool,
 }
 
 impl<'a> Course<'a> {
-    /// A request just came in from `client`; `door` says by which way, when it is not the usual one.
+    /// A request just came in from `client`, by way of somebody who is `trusted` or not; `door` says
+    /// which way, when it is not the usual one.
     pub(crate) fn begin(
-        metrics: &'a Metrics,
+        till: &'a Till,
         client: Option<IpAddr>,
+        trusted: bool,
         head: &Parts,
         door: Option<&'static str>,
     ) -> Self {
         let started = Instant::now();
         let entry = Entry::new(started, client, head, door);
-        Self { started, metrics: &metrics.nobody, outcome: Outcome::Gone, entry, answered: false }
+        let trace = till.traces.as_ref().and_then(|traces| traces.begin(head, client, trusted));
+        let (metrics, outcome) = (&till.metrics.nobody, Outcome::Gone);
+        Self { started, metrics, outcome, entry, trace, answered: false }
     }
 
     /// It belongs to this service.
-    pub(crate) fn service(&mut self, service: &'a Service) {
+    pub(crate) fn service(&mut self, service: &'a Service, head: &Parts) {
         self.metrics = &service.metrics;
         if let Some(entry) = &mut self.entry {
             entry.service = Some(service.tariff.name().to_owned());
         }
+        if let Some(trace) = &mut self.trace {
+            trace.service(head.method.as_str(), service.tariff.name());
+        }
+    }
+
+    /// What its steps are to hang on, where it is traced.
+    pub(crate) fn parent(&self) -> Option<Arc<Parent>> {
+        self.trace.as_ref().map(Trace::parent)
     }
 
     /// It may pass.
@@ -75,6 +91,9 @@ impl<'a> Course<'a> {
     pub(crate) fn answered(mut self, status: StatusCode) -> Option<Entry> {
         self.answered = true;
         self.metrics.ended(self.outcome, self.started.elapsed());
+        if let Some(trace) = self.trace.take() {
+            trace.end(self.outcome.word(), Some(status));
+        }
         if let Some(entry) = &mut self.entry {
             entry.status = Some(status);
         }
@@ -92,6 +111,9 @@ impl Drop for Course<'_> {
     fn drop(&mut self) {
         if !self.answered {
             self.metrics.ended(Outcome::Gone, self.started.elapsed());
+            if let Some(trace) = self.trace.take() {
+                trace.end(Outcome::Gone.word(), None);
+            }
         }
     }
 }

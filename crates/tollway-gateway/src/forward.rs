@@ -11,6 +11,7 @@ use crate::gate::Permit;
 use crate::grpc_web::{Encoding, Translation};
 use crate::headers;
 use crate::passage::Passage;
+use crate::traces::Parent;
 use crate::tunnel::Tunnel;
 use crate::upload::Upload;
 use crate::upstream::{Upstream, UpstreamError};
@@ -20,12 +21,14 @@ use crate::upstream::{Upstream, UpstreamError};
 pub(crate) struct Way<'a> {
     pub(crate) upstream: &'a Upstream,
     pub(crate) passage: &'a Passage,
+    /// What its span is to hang on, where there is one.
+    pub(crate) parent: Option<&'a Parent>,
 }
 
 /// Sends a request on, to its own path or another, and returns the answer as soon as its head is
 /// there. Both bodies go on moving after that, each at the pace of its slower end.
 pub(crate) async fn forward(
-    Way { upstream, passage }: Way<'_>,
+    Way { upstream, passage, parent }: Way<'_>,
     sender: &Sender<'_>,
     rewritten: Option<Uri>,
     head: Parts,
@@ -63,7 +66,17 @@ pub(crate) async fn forward(
         tunnel.ask(fields);
     }
 
-    let (mut response, busy) = upstream.send(request, host, takes_trailers, permit).await?;
+    let step = parent.map(|parent| parent.step("upstream"));
+    if let Some(step) = &step {
+        step.hand_on(fields);
+    }
+
+    let sent = upstream.send(request, host, takes_trailers, permit).await;
+    if let Some(step) = step {
+        let status = sent.as_ref().map(|(response, _)| response.status()).ok();
+        step.answered(sent.is_ok(), status);
+    }
+    let (mut response, busy) = sent?;
 
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     match (switched, tunnel) {

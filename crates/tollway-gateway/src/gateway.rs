@@ -23,6 +23,7 @@ use crate::store::{SharedStore, StoreError};
 use crate::tariff::Tariff;
 use crate::till::Till;
 use crate::tls::Tls;
+use crate::traces::Traces;
 use crate::upstream::{OpenError, Upstream};
 use crate::workers::Workers;
 
@@ -102,7 +103,8 @@ impl Gateway {
         let snapshot = Snapshot::open(config, environment, &metrics, None)?;
         let store = config.store.open().await?;
         let books = Books::open(store, config.records, Arc::clone(&metrics)).await?;
-        let till = Till::new(keyring, invoicer, books, config.patience.node, metrics);
+        let mut till = Till::new(keyring, invoicer, books, config.patience.node, metrics);
+        till.traces = config.traces.as_ref().map(|to| Traces::open(to, environment)).transpose()?;
         Ok(Self::of(till, config.patience, environment, snapshot))
     }
 
@@ -143,6 +145,9 @@ impl Gateway {
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Stopped {
         let stopped = serve::serve(self, listener, stop).await;
         self.inner.till.books.flush().await;
+        if let Some(traces) = &self.inner.till.traces {
+            traces.flush().await;
+        }
         stopped
     }
 

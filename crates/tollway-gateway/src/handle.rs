@@ -24,6 +24,7 @@ use crate::route::{self, BadRequest};
 use crate::serve::Connection;
 use crate::taken::Taken;
 use crate::till::Till;
+use crate::traces::Parent;
 use crate::upstream::Upstream;
 
 /// From first byte to last. The snapshot is this request's own: a new configuration concerns the next
@@ -36,19 +37,21 @@ pub(crate) async fn handle(
 ) -> Response<Body> {
     let sender = Sender::of(connection, &snapshot.proxies, request.headers());
     let (head, body) = request.into_parts();
-    let mut course = Course::begin(&till.metrics, Some(sender.address), &head, None);
+    let mut course = Course::begin(till, Some(sender.address), sender.trusted, &head, None);
     let form = Form::of(&head);
     let found = route::host_of(&head)
         .map_err(Ended::from)
         .and_then(|host| Ok((find(&snapshot, &head, host.as_ref())?, host)));
     let response = match found {
         Ok((Found::Upstream(service, upstream), host)) => {
-            course.service(service);
+            course.service(service, &head);
+            let parent = course.parent();
+            let parent = parent.as_deref();
             // Every answer says who may read it, a 402 above all.
             let cors = service.passage.cors.as_ref();
             let allowed = cors.map(|cors| (cors, cors.allowed(&head.headers)));
             let unpaid = &snapshot.unpaid;
-            let visit = Visit { till, sender, service, upstream, unpaid, host };
+            let visit = Visit { till, sender, service, upstream, unpaid, host, parent };
             let answered = visit.answer(head, body, &mut course).await;
             let mut response = or_ended(answered, &form, &mut course);
             if let Some((cors, allowed)) = allowed {
@@ -94,6 +97,8 @@ struct Visit<'a> {
     unpaid: &'a Unpaid,
     /// Whom the client thinks it is talking to.
     host: Option<HeaderValue>,
+    /// What the spans of its steps hang on, where it is traced.
+    parent: Option<&'a Parent>,
 }
 
 impl Visit<'_> {
@@ -116,8 +121,8 @@ impl Visit<'_> {
         };
         course.passed(&permit);
         let taken = Taken::of(&permit, &head);
-        let Visit { till, sender, service, upstream, host, .. } = self;
-        let way = Way { upstream, passage: &service.passage };
+        let Visit { till, sender, service, upstream, host, parent, .. } = self;
+        let way = Way { upstream, passage: &service.passage, parent };
         let forwarded = forward(way, &sender, uri, head, body, host, permit).await;
         Ok(taken.ended(&till.books, forwarded).await?)
     }
@@ -135,7 +140,7 @@ impl Visit<'_> {
         }
         let uri = passage.rewrite(&head.uri).map_err(BadRequest::from)?;
         let (client, now) = (Some(self.sender.address), SystemTime::now());
-        let desk = Desk::of(self.till, self.service, self.unpaid);
+        let desk = Desk::of(self.till, self.service, self.unpaid, self.parent);
         let permit = desk.admit(head, client, now).await?;
         Ok(Entrance::Permitted(uri, permit))
     }

@@ -145,13 +145,22 @@ impl TollwayLayer {
         let (till, snapshot) = (self.gateway.till(), self.gateway.snapshot());
         let peer = self.client_ip.as_ref().and_then(|find| find(&head));
         let client = peer.map(|peer| snapshot.proxies.client(peer.to_canonical(), &head.headers));
-        let mut course = Course::begin(&till.metrics, client, &head, Some("layer"));
+        let mut course = Course::begin(
+            till,
+            client,
+            peer.is_some_and(|peer| snapshot.proxies.trust(peer.to_canonical())),
+            &head,
+            Some("layer"),
+        );
         let own = |response: Response<Bytes>| response.map(Full::new).map(Either::Right);
         let response = match self.admit(&snapshot, &head, client, &mut course).await {
             Ok(Entrance::Permitted(permit)) => {
                 course.passed(&permit);
                 let taken = Taken::of(&permit, &head);
                 headers::strip_credentials(&mut head.headers);
+                if let Some(parent) = course.parent() {
+                    parent.hand_on(&mut head.headers);
+                }
                 head.extensions.insert(Arc::new(permit));
                 let mut response = inner(Request::from_parts(head, body)).await?;
                 taken.answered(&till.books, &mut response);
@@ -188,8 +197,10 @@ impl TollwayLayer {
             Found::Upstream(..) => return Err(Ended::NoService),
             Found::Document(document) => return Ok(Entrance::Document(document)),
         };
-        course.service(service);
-        let desk = Desk::of(self.gateway.till(), service, &snapshot.unpaid);
+        course.service(service, head);
+        let parent = course.parent();
+        let (till, unpaid) = (self.gateway.till(), &snapshot.unpaid);
+        let desk = Desk::of(till, service, unpaid, parent.as_deref());
         Ok(Entrance::Permitted(desk.admit(head, client, SystemTime::now()).await?))
     }
 }

@@ -16,6 +16,7 @@ use crate::payment::{self, Binding};
 use crate::rule::Terms;
 use crate::store;
 use crate::tariff::Tariff;
+use crate::traces::{Parent, Traces};
 
 /// What is needed to ask for money and to know it when it was paid.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Till {
     /// How long the node may take to make an invoice.
     pub(crate) patience: Duration,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where it is told what became of requests, if anywhere.
+    pub(crate) traces: Option<Traces>,
 }
 
 /// What one request is asked for.
@@ -54,6 +57,8 @@ pub(crate) struct Order<'a> {
     /// The request.
     pub(crate) head: &'a Parts,
     pub(crate) now: SystemTime,
+    /// What the node's span is to hang on.
+    pub(crate) parent: Option<&'a Parent>,
 }
 
 /// No bill could be made. That is our fault and never theirs, so nobody is asked to pay.
@@ -93,7 +98,15 @@ impl Till {
         metrics: Arc<Metrics>,
     ) -> Self {
         let charge_keys = keyring.charge_keys();
-        Self { known: Known::new(keyring), invoicer, books, charge_keys, patience, metrics }
+        Self {
+            known: Known::new(keyring),
+            invoicer,
+            books,
+            charge_keys,
+            patience,
+            metrics,
+            traces: None,
+        }
     }
 
     /// Asks for `price`, which must be above nothing, in the ways that service and client have.
@@ -126,9 +139,12 @@ impl Till {
 
     async fn invoice(&self, order: &Order<'_>, amount: Msat) -> Result<Invoice, TillError> {
         let made = self.invoicer.invoice(amount, order.memo, order.tariff.invoice_expiry);
-        let began = Instant::now();
+        let (began, step) = (Instant::now(), order.parent.map(|parent| parent.step("invoice")));
         let made = tokio::time::timeout(self.patience, made).await;
         self.metrics.node.answered(matches!(made, Ok(Ok(_))), began.elapsed());
+        if let Some(step) = step {
+            step.answered(matches!(made, Ok(Ok(_))), None);
+        }
         let invoice = made.map_err(|_| TillError::Silent(self.patience))??;
         match invoice.amount() == amount {
             true => Ok(invoice),

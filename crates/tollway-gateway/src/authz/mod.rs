@@ -126,7 +126,7 @@ impl Asker {
 /// Decides about the request that somebody asks about.
 async fn decide(gateway: &Gateway, client: Option<IpAddr>, head: &Parts, asker: Asker) -> Verdict {
     let (till, snapshot) = (gateway.till(), gateway.snapshot());
-    let mut course = Course::begin(&till.metrics, client, head, Some(asker.word()));
+    let mut course = Course::begin(till, client, true, head, Some(asker.word()));
     let verdict = match admit(gateway, &snapshot, head, client, &mut course).await {
         Ok(Entrance::Permitted(service, permit)) => {
             course.passed(&permit);
@@ -173,8 +173,9 @@ async fn admit<'a>(
         Found::Upstream(..) => return Err(Ended::NoService),
         Found::Document(document) => return Ok(Entrance::Document(document)),
     };
-    course.service(service);
-    let desk = Desk::of(gateway.till(), service, &snapshot.unpaid);
+    course.service(service, head);
+    let parent = course.parent();
+    let desk = Desk::of(gateway.till(), service, &snapshot.unpaid, parent.as_deref());
     let permit = desk.admit(head, client, SystemTime::now()).await?;
     Ok(Entrance::Permitted(service, permit))
 }

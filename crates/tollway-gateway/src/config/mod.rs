@@ -16,6 +16,7 @@ mod service;
 mod tariff;
 mod template;
 mod tls;
+mod traces;
 mod upstream;
 mod values;
 
@@ -38,6 +39,7 @@ pub use records::Records;
 pub use service::Service;
 pub use template::{FetchError, Template};
 pub use tls::{Acme, Clients, Pair, Tls};
+pub use traces::Traces;
 pub use upstream::{Address, Check, Protocol, Question, Server, Upstream};
 
 /// Where a gateway listens unless told.
@@ -69,6 +71,7 @@ pub(crate) static KEYS: &[&str] = &[
     "keep_paid",
     "discovery",
     "tls",
+    "traces",
     "metrics",
     "authorize",
     "service",
@@ -105,6 +108,8 @@ pub struct Config {
     pub authorize: Option<SocketAddr>,
     /// Where its numbers can be read, when the file says.
     pub metrics: Option<SocketAddr>,
+    /// Where it tells what became of which request, when the file says.
+    pub traces: Option<Traces>,
     /// What is behind it.
     pub services: Vec<Service>,
 }
@@ -181,6 +186,7 @@ impl Config {
         let (store, records) = records::read(&mut reader, &mut keys);
         let discovery = discovery::read(&mut reader, &mut keys);
         let tls = tls::read(&mut reader, &mut keys);
+        let traces = traces::read(&mut reader, &mut keys);
         let metrics = own_listener(&mut reader, &mut keys, "metrics", listen);
         let metrics = metrics.map(|(_, address)| address);
         let authorize = authorize(&mut reader, &mut keys, listen, &proxies);
@@ -200,6 +206,7 @@ impl Config {
             records,
             discovery,
             tls,
+            traces,
             metrics,
             authorize,
             services,

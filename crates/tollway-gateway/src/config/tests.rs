@@ -44,9 +44,9 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
     let shown = |key: &str| {
         EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")))
     };
-    let tables = ["service", "rule", "limit", "tls", "acme"];
+    let tables = ["service", "rule", "limit", "tls", "acme", "traces"];
     let keys = KEYS.iter().chain(service::KEYS).chain(tariff::RULE_KEYS).chain(limits::LIMIT_KEYS);
-    let keys = keys.chain(tls::KEYS).chain(tls::ACME_KEYS);
+    let keys = keys.chain(tls::KEYS).chain(tls::ACME_KEYS).chain(traces::KEYS);
     for key in keys.filter(|key| !tables.contains(key)) {
         assert!(shown(key), "{key}");
     }

@@ -9,6 +9,7 @@ use crate::grpc_web::NotBase64;
 use crate::passage::HeaderError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
+use crate::traces::TracesError;
 
 /// The upstream did not answer.
 ///
@@ -77,6 +78,9 @@ pub enum OpenError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Where spans are to go.
+    #[error("[traces]: {0}")]
+    Traces(#[from] TracesError),
 }
 
 /// What is wrong with a file of certificates.

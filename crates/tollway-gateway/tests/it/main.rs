@@ -36,5 +36,6 @@ mod stopping;
 mod store;
 mod streaming;
 mod tls;
+mod traces;
 mod upload;
 mod upstreams;
