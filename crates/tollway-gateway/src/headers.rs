@@ -132,6 +132,11 @@ fn is_claim(name: &HeaderName) -> bool {
         || (name.len() > PREFIX.len() && is(PREFIX, &name[..PREFIX.len()]))
 }
 
+/// Whether a header names another path or method than the request's own.
+pub(crate) fn is_elsewhere(name: &HeaderName) -> bool {
+    ELSEWHERE.contains(&&*name.as_str().replace('_', "-"))
+}
+
 /// HTTP/2 may send a cookie in several lines, HTTP/1.1 may not (RFC 9113 section 8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {

@@ -158,6 +158,13 @@ impl TollwayLayer {
                 course.passed(&permit);
                 let taken = Taken::of(&permit, &head);
                 headers::strip_credentials(&mut head.headers);
+                let elsewhere: Vec<_> = head
+                    .headers
+                    .keys()
+                    .filter(|name| headers::is_elsewhere(name))
+                    .cloned()
+                    .collect();
+                elsewhere.iter().for_each(|name| drop(head.headers.remove(name)));
                 if let Some(parent) = course.parent() {
                     parent.hand_on(&mut head.headers);
                 }

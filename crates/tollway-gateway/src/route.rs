@@ -37,6 +37,12 @@ pub(crate) enum BadRequest {
     /// Not a host and a port.
     #[error("the request's Host cannot be read")]
     Host,
+    /// Whoever serves it might believe that, and it was not priced.
+    #[error(
+        "a header like `X-Original-URL` or `X-HTTP-Method-Override` names another path or method \
+         than the request's own; take it out"
+    )]
+    Elsewhere,
     /// This is no forward proxy.
     #[error("CONNECT is not for a gateway")]
     Connect,

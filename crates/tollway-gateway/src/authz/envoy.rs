@@ -255,6 +255,8 @@ fn pass(passed: &Pass, head: &Parts) -> CheckResponse {
     }
     remove.push("authorization".to_owned());
     remove.extend(TOLD.iter().map(|name| name.to_string()));
+    let elsewhere = head.headers.keys().filter(|name| headers::is_elsewhere(name));
+    remove.extend(elsewhere.map(|name| name.to_string()));
     // Envoy takes out what is named after it has put in what is set.
     remove.retain(|name| !passed.request.contains_key(name));
     CheckResponse {

@@ -31,7 +31,7 @@ use crate::gateway::{Gateway, Service, Snapshot};
 use crate::headers;
 use crate::own::{self, Answer};
 use crate::respond::{Ended, Form, respond};
-use crate::route;
+use crate::route::{self, BadRequest};
 use crate::taken::Taken;
 
 static SERVICE: HeaderName = HeaderName::from_static("x-tollway-service");
@@ -127,7 +127,7 @@ impl Asker {
 async fn decide(gateway: &Gateway, client: Option<IpAddr>, head: &Parts, asker: Asker) -> Verdict {
     let (till, snapshot) = (gateway.till(), gateway.snapshot());
     let mut course = Course::begin(till, client, true, head, Some(asker.word()));
-    let verdict = match admit(gateway, &snapshot, head, client, &mut course).await {
+    let verdict = match admit(gateway, &snapshot, head, client, asker, &mut course).await {
         Ok(Entrance::Permitted(service, permit)) => {
             course.passed(&permit);
             let mut marked = Response::new(());
@@ -165,8 +165,13 @@ async fn admit<'a>(
     snapshot: &'a Snapshot,
     head: &Parts,
     client: Option<IpAddr>,
+    asker: Asker,
     course: &mut Course<'a>,
 ) -> Result<Entrance<'a>, Ended> {
+    // Envoy takes them out for us; others may not.
+    if asker != Asker::Envoy && head.headers.keys().any(headers::is_elsewhere) {
+        return Err(BadRequest::Elsewhere.into());
+    }
     let host = route::host_of(head)?;
     let service = match find(snapshot, head, host.as_ref())? {
         Found::Asker(service) => service,

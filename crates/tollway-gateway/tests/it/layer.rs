@@ -35,7 +35,8 @@ fn gated(
             Basis::Off => "off".to_owned(),
             Basis::Freebie => "freebie".to_owned(),
         };
-        let seen = request.headers().contains_key("authorization");
+        let seen = ["authorization", "x-original-url", "x_http_method_override"];
+        let seen = seen.iter().any(|name| request.headers().contains_key(*name));
         Ok::<_, Infallible>(Response::new(Full::from(format!("{basis} {seen}"))))
     });
     let layer = layer.client_ip(|head| {
@@ -96,7 +97,8 @@ async fn the_same_loop_without_a_proxy() {
     let mut service = gated(layer.clone());
     let (asked, _) = ask(&mut service, "/x", &[]).await;
     let credential = pay(&buyer, &asked).await;
-    let credential = [("authorization", credential.as_str())];
+    let elsewhere = [("x-original-url", "/y"), ("x_http_method_override", "PUT")];
+    let credential = [("authorization", credential.as_str()), elsewhere[0], elsewhere[1]];
     let (paid, body) = ask(&mut service, "/x", &credential).await;
     assert_eq!(paid.status(), 200);
     assert!(body.starts_with("paid ") && body.ends_with(" false"), "{body}");

@@ -125,15 +125,24 @@ async fn story(asked: &Asked, front: &Front) {
 }
 
 async fn refusals(asked: &Asked, front: &Front) {
-    let hits = asked.shop.hits();
+    let before = asked.shop.hits();
     // The path that is priced is the path that is served, or nobody serves it.
     for odd in ["/free/..;/x", "/free%2f..%2fx", "/%66ree", "/free/%2e%2e/x", "/free//x"] {
         let answer = front.get(odd, &[]).await;
         assert!(matches!(answer.status.as_u16(), 400 | 402 | 404), "{odd}: {answer:?}");
     }
+    assert_eq!(asked.shop.hits(), before, "nothing of it came through");
     let other = l402(&asked.shop.mint(&["services=other:0"]));
     assert_eq!(front.get("/x", &[("authorization", &other)]).await.status, 402);
-    // Nor does a method that says it is another.
+    // No header leads from what was priced to something else.
+    for name in ["x-original-url", "x-rewrite-url", "x-http-method-override", "x_original_url"] {
+        let before = asked.shop.hits();
+        let answer = front.get("/free", &[(name, "/echo")]).await;
+        let seen = asked.shop.origin.received();
+        let passed = seen.get(before).is_some_and(|one| one.headers.contains_key(name));
+        assert!(!passed && matches!(answer.status.as_u16(), 200 | 400), "{name}: {answer:?}");
+    }
+    let hits = asked.shop.hits();
     let head = front.send("HEAD", "/x", &[], "").await;
     assert_eq!((head.status.as_u16(), head.body.as_str()), (402, ""));
     asked.shop.seller.set_link(testkit::Link::Down);
