@@ -95,6 +95,11 @@ impl Keyring {
         ChargeKeys::new(derive(&self.current), self.previous.iter().map(derive).collect())
     }
 
+    /// Whether a master key of that name is held, so that what was made under it can be verified.
+    pub fn holds(&self, key: KeyId) -> bool {
+        std::iter::once(&self.current).chain(&self.previous).any(|master| master.id == key)
+    }
+
     /// The keys that administrators' credentials are signed with: derived from the master keys, and no
     /// use for anything else.
     pub fn admin_keys(&self) -> AdminKeys {

@@ -55,6 +55,10 @@ pub(crate) struct Snapshot {
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
+/// Services that are open and not yet in force.
+#[derive(Debug)]
+pub(crate) struct Ready(Snapshot);
+
 /// One service, opened.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -125,17 +129,28 @@ impl Gateway {
     /// # Errors
     /// A file with certificates cannot be used; then nothing has changed.
     pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
+        let ready = self.prepare(config).inspect_err(|_| self.reload_failed())?;
+        self.enforce(ready);
+        Ok(())
+    }
+
+    /// The first half of [`Gateway::replace`]: everything that can fail.
+    pub(crate) fn prepare(&self, config: &Config) -> Result<Ready, OpenError> {
         let old = self.snapshot();
         let metrics = &self.inner.till.metrics;
         let opened = Snapshot::open(config, self.inner.environment, metrics, Some(&old));
-        metrics.reloaded(opened.is_ok());
-        let snapshot = Arc::new(opened?);
+        opened.map(Ready)
+    }
+
+    /// The second half.
+    pub(crate) fn enforce(&self, Ready(snapshot): Ready) {
+        let snapshot = Arc::new(snapshot);
+        self.inner.till.metrics.reloaded(true);
         // Elsewhere it is watched when it is served.
         if tokio::runtime::Handle::try_current().is_ok() {
             snapshot.watch();
         }
         self.inner.snapshot.store(snapshot);
-        Ok(())
     }
 
     /// Serves HTTP/1.1 and HTTP/2 (chosen by ALPN where the configuration has `[tls]`, else with prior
@@ -281,6 +296,15 @@ impl Snapshot {
     /// The service of that name.
     fn service(&self, name: &str) -> Option<&Service> {
         self.routes.all().map(|service| &**service).find(|service| service.tariff.name() == name)
+    }
+
+    /// Each service, by name.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        let mut services: Vec<_> = self.routes.all().collect();
+        services.sort_by_key(|service| service.tariff.name());
+        // One service may have many routes.
+        services.dedup_by_key(|service| service.tariff.name());
+        services.into_iter()
     }
 
     /// Begins to ask the upstreams whether they are well, as far as they are to be asked, and to look

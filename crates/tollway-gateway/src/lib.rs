@@ -24,6 +24,7 @@
 //! To sell a service that runs in the same process, see [`TollwayLayer`]. To understand either, read
 //! `src/handle.rs` first.
 
+pub mod admin;
 mod admit;
 mod authz;
 mod bill;
@@ -36,6 +37,7 @@ pub mod config;
 mod cors;
 mod course;
 mod discovery;
+mod file;
 mod find;
 mod forward;
 mod gate;
@@ -78,6 +80,7 @@ mod workers;
 
 pub use body::{Body, BodyError};
 pub use config::{Config, Mistakes, SecretSource};
+pub use file::{ConfigFile, EditError, ReloadError, Reloaded, Tag, WriteError};
 pub use gate::{Basis, Permit};
 pub use gateway::{Environment, Gateway};
 pub use layer::{ClientIp, Tolled, TollwayLayer};

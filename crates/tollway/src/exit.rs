@@ -56,6 +56,7 @@ impl Exit {
             | Failure::Wallet(_)
             | Failure::Client(_)
             | Failure::Gateway(_)
+            | Failure::AdminDoor(_)
             | Failure::Purse(_)
             | Failure::Devnet(_)
             | Failure::Demo(_) => Self::General,
@@ -69,6 +70,9 @@ impl Exit {
             },
             Failure::NotToPay(_) => Self::NotTried,
             Failure::TimedOut { .. } | Failure::TooSlow => Self::TimedOut,
+            Failure::AdminAsk(error) if error.is_usage() => Self::Usage,
+            Failure::AdminAsk(_) => Self::Network,
+            Failure::AdminRefused(_) => Self::Refused,
             Failure::Open(OpenError::Node(_)) => Self::Network,
             Failure::Open(_) => Self::Usage,
             Failure::NoToken(_)

@@ -97,6 +97,15 @@ pub(crate) enum Failure {
     /// The gateway could not be opened.
     #[error(transparent)]
     Gateway(#[from] tollway_gateway::OpenError),
+    /// The door for administrators could not be opened.
+    #[error(transparent)]
+    AdminDoor(#[from] tollway_gateway::admin::ListenError),
+    /// What an administrator asked for could not be asked.
+    #[error(transparent)]
+    AdminAsk(#[from] crate::admin::AskError),
+    /// The gateway did not do what an administrator asked for.
+    #[error(transparent)]
+    AdminRefused(#[from] crate::admin::Refusal),
     /// A purse could not take its place.
     #[error(transparent)]
     Purse(#[from] BindError),
@@ -212,6 +221,9 @@ impl Failure {
             Self::NoCommand(_) => "bad_request",
             Self::Secret(_) => "secret",
             Self::Gateway(_) => "gateway",
+            Self::AdminDoor(_) => "admin_door",
+            Self::AdminAsk(_) => "admin",
+            Self::AdminRefused(refusal) => refusal.kind(),
             Self::Purse(_) => "purse",
             Self::Node(failure) => failure.kind(),
             Self::Devnet(_) => "devnet",
@@ -259,6 +271,8 @@ impl Failure {
             }
             Self::Fetch(error) => return fetch_hint(error).map(str::to_owned),
             Self::Node(failure) => return failure.hint(),
+            Self::AdminAsk(error) => return error.hint().map(str::to_owned),
+            Self::AdminRefused(refusal) => return refusal.hint(),
             Self::Stdout(_)
             | Self::Io { .. }
             | Self::Ask(_)
@@ -276,6 +290,7 @@ impl Failure {
             | Self::Config { .. }
             | Self::Secret(_)
             | Self::Gateway(_)
+            | Self::AdminDoor(_)
             | Self::Purse(_)
             | Self::Devnet(_)
             | Self::Demo(_) => return None,
@@ -327,6 +342,9 @@ impl Failure {
     pub(crate) fn causes(&self) -> Vec<String> {
         if let Self::Config { mistakes, .. } = self {
             return mistakes.iter().map(ToString::to_string).collect();
+        }
+        if let Self::AdminRefused(refusal) = self {
+            return refusal.mistakes().to_vec();
         }
         let mut said = self.to_string();
         let mut causes = Vec::new();

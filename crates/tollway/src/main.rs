@@ -1,6 +1,7 @@
 //! The one binary. `main` reads the process's surroundings and prints, a command decides, and the
 //! exit code is a value: see [`exit::Exit`] for what each number means.
 
+mod admin;
 mod caveat_words;
 mod cli;
 mod command;

@@ -82,6 +82,19 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// Which key it is about, where it is about one.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::UnknownKey { key, .. } | Self::Kind { key, .. } => Some(key),
+            Self::Missing { key, .. } | Self::Value { key, .. } | Self::Idle { key, .. } => {
+                Some(key)
+            }
+            Self::Syntax(_) | Self::Twice { .. } => None,
+        }
+    }
+}
+
 /// Reads well after "is not a key of ...".
 fn hint(nearest: Option<&'static str>, known: &[&str]) -> String {
     match nearest {

@@ -2,6 +2,7 @@
 //! further check, or says everything that is wrong with it. Nothing is opened here: no file but the
 //! text itself, no socket, no node.
 
+mod admin;
 mod discovery;
 mod limits;
 mod mistake;
@@ -29,6 +30,7 @@ use l402::NodeUrl;
 use crate::store::StoreUrl;
 use raw::{At, Keys, Reader};
 
+pub use admin::AdminAddress;
 pub use limits::{BadRate, By, Freebie, Limit, Rate, Unpaid};
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use passage::{Edits, Origins, Passage};
@@ -42,12 +44,18 @@ pub use tls::{Acme, Clients, Pair, Tls};
 pub use traces::Traces;
 pub use upstream::{Address, Check, Protocol, Question, Server, Upstream};
 
+/// Every key of `[[service]]`.
+pub(crate) fn service_keys() -> &'static [&'static str] {
+    service::KEYS
+}
+
 /// Where a gateway listens unless told.
 const LISTEN: &str = "127.0.0.1:8402";
 
 /// Every key outside of `[[service]]`.
 pub(crate) static KEYS: &[&str] = &[
     "listen",
+    "admin",
     "node",
     "secret",
     "old_secrets",
@@ -82,6 +90,8 @@ pub(crate) static KEYS: &[&str] = &[
 pub struct Config {
     /// Where to listen. `127.0.0.1:8402` unless told.
     pub listen: SocketAddr,
+    /// Where administrators are served, when they are.
+    pub admin: Option<AdminAddress>,
     /// The node to be paid on, when the file names one.
     pub node: Option<NodeUrl>,
     /// Where the master key is, when the file says.
@@ -166,6 +176,7 @@ impl Config {
     pub fn read(text: &str) -> Result<Self, Mistakes> {
         let (mut reader, mut keys) = Reader::new(text);
         let listen = listen(&mut reader, &mut keys);
+        let admin = admin::read(&mut reader, &mut keys, listen);
         let node = node(&mut reader, &mut keys);
         let secret = reader.text(&mut keys, "secret");
         let secret = secret.and_then(|at| source(&mut reader, "secret", &at));
@@ -195,6 +206,7 @@ impl Config {
         reader.finish()?;
         Ok(Self {
             listen,
+            admin,
             node,
             secret,
             old_secrets,

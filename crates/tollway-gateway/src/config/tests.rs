@@ -79,6 +79,7 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         "rates_ca",
         "metrics",
         "authorize",
+        "admin",
     ];
     let uncommented: String = EXAMPLE
         .lines()

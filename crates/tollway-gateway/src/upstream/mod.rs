@@ -5,6 +5,7 @@ mod check;
 mod error;
 mod health;
 mod server;
+mod standing;
 mod stream;
 pub(crate) mod tls;
 
@@ -26,6 +27,7 @@ use server::Server;
 pub(crate) use error::UpstreamError;
 pub use error::{CertificatesError, OpenError};
 pub(crate) use health::Busy;
+pub(crate) use standing::Standing;
 pub(crate) use stream::Connector;
 
 /// An opened upstream.

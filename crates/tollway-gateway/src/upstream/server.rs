@@ -12,6 +12,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::ServiceExt;
 
 use super::error::{CertificatesError, UpstreamError};
 use super::health::Health;
@@ -35,6 +36,7 @@ pub(super) type Outgoing = Either<Upload, Full<Bytes>>;
 pub(super) struct Server {
     /// Each thread keeps its own connections.
     clients: PerWorker<Client<Connector, Outgoing>>,
+    connector: Connector,
     scheme: Scheme,
     authority: Authority,
     /// What stands before each request's path; without a slash at its end.
@@ -59,6 +61,7 @@ impl Server {
             Address::Unix(path) => Connector::unix(path, patience),
         };
         let h2 = server.protocol == Some(Protocol::H2);
+        let reaching = connector.clone();
         let clients = PerWorker::new(|| {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -83,6 +86,7 @@ impl Server {
         };
         Ok(Self {
             clients,
+            connector: reaching,
             scheme,
             authority: authority.parse().expect("a URL's host and port are an authority"),
             base,
@@ -150,6 +154,11 @@ impl Server {
     ) -> Result<Response<Incoming>, ClientError> {
         *request.uri_mut() = self.uri(request.uri().path_and_query());
         self.clients.here().request(request.map(Either::Right)).await
+    }
+
+    /// Whether it can be connected to.
+    pub(super) async fn reach(&self) -> bool {
+        self.connector.clone().oneshot(self.uri(None)).await.is_ok()
     }
 
     fn uri(&self, asked: Option<&PathAndQuery>) -> Uri {

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod acme;
+mod admin;
 mod asking;
 mod caveats;
 mod charges;

@@ -1,6 +1,18 @@
 //! Every command: one file each, one table. Adding one means one file with one `impl`, and one line
 //! in [`COMMANDS`].
 
+mod admin_bake;
+mod admin_challenges;
+mod admin_config;
+mod admin_health;
+mod admin_narrow;
+mod admin_payments;
+mod admin_reload;
+mod admin_revoke;
+mod admin_service;
+mod admin_services;
+mod admin_tokens;
+mod admin_totals;
 mod budget;
 mod completions;
 mod config;
@@ -104,6 +116,18 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &token_inspect::TokenInspect,
     &token_attenuate::TokenAttenuate,
     &invoice_decode::InvoiceDecode,
+    &admin_bake::AdminBake,
+    &admin_narrow::AdminNarrow,
+    &admin_services::AdminServices,
+    &admin_service::AdminService,
+    &admin_tokens::AdminTokens,
+    &admin_revoke::AdminRevoke,
+    &admin_challenges::AdminChallenges,
+    &admin_payments::AdminPayments,
+    &admin_totals::AdminTotals,
+    &admin_health::AdminHealth,
+    &admin_config::AdminConfig,
+    &admin_reload::AdminReload,
 ];
 
 /// The first word of commands that have two.
@@ -125,6 +149,7 @@ pub(crate) static GROUPS: &[Group] = &[
     Group { name: "config", about: "Your settings" },
     Group { name: "token", about: "Look into a token, or narrow it" },
     Group { name: "invoice", about: "Look into an invoice" },
+    Group { name: "admin", about: "Look after a gateway that runs: services, tokens, payments" },
 ];
 
 /// The arguments of a command, read into its own type. Clap has checked them already.

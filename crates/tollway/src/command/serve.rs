@@ -66,8 +66,8 @@ impl Command for Serve {
         if args.check {
             return Ok(Output::new(&Checked { services: config.services.len() }));
         }
+        let followed = Followed { path: args.config, text, config: config.clone() };
         config.listen = args.listen.unwrap_or(config.listen);
-        let followed = Followed { path: args.config, text };
         serve::run(config, args.node.map(NodeUrl::new), Some(followed), shell).await
     }
 }

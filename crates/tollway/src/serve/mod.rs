@@ -3,15 +3,19 @@
 mod doors;
 pub(crate) mod reload;
 
+use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use l402::{Keyring, NodeUrl};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tollway_gateway::{Config, Gateway, SecretSource, Stopped};
+use tollway_gateway::admin::Admin;
+use tollway_gateway::{Config, ConfigFile, Gateway, SecretSource, Stopped};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -25,6 +29,8 @@ use crate::{log, nodes};
 pub(crate) struct Followed {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
+    /// What was read from it, without what flags say instead.
+    pub(crate) config: Config,
 }
 
 /// Reads what a configuration says; `path` is for the mistakes.
@@ -47,17 +53,29 @@ pub(crate) async fn run(
     let invoicer = nodes::open_invoicer(&url, shell).await?;
     let environment = |name: &str| std::env::var(name).ok();
     let gateway = Gateway::open_with(&config, invoicer, keyring, environment).await?;
+    let file = followed.map(|Followed { path, text, config }| {
+        Arc::new(ConfigFile::new(path, text, config, gateway.clone()))
+    });
+    let admin = match (&config.admin, &file) {
+        (Some(address), Some(file)) => {
+            Some(Admin::bind(address, gateway.clone(), Arc::clone(file)).await?)
+        }
+        _ => None,
+    };
     let (listener, address) = listen(config.listen).await?;
     let plain = match config.tls.as_ref().and_then(|tls| tls.redirect_http) {
         Some(plain) => Some(listen(plain).await?),
         None => None,
     };
-    let started = Started::new(address, plain.as_ref().map(|(_, address)| *address), &config);
+    let started = Started {
+        admin: admin.as_ref().map(Admin::address),
+        ..Started::new(address, plain.as_ref().map(|(_, address)| *address), &config)
+    };
     shell.print(&Output::new(&started)).map_err(Failure::Stdout)?;
     let _doors = Doors::bind(&config).await?.open(&gateway, shell);
     let stopping = watch::Sender::new(false);
     let serving = serve(&gateway, listener, plain, address.port(), &stopping);
-    let reload = reload::follow(followed, config, gateway.clone());
+    let reload = reload::follow(file);
     tokio::select! {
         stopped = serving => {
             let cut: usize = stopped.iter().map(|stopped| stopped.cut).sum();
@@ -66,6 +84,7 @@ pub(crate) async fn run(
             }
         }
         never = reload => match never {},
+        never = administered(admin) => match never {},
         () = asked_twice(&mut stop, &stopping) => {
             shell.say("asked to stop twice: what was in flight is cut");
         }
@@ -78,6 +97,15 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failur
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+/// Serves administrators until it is dropped: with the gateway and not before, since whoever looks after it
+/// may want to see it stop.
+async fn administered(admin: Option<Admin>) -> Infallible {
+    if let Some(admin) = admin {
+        admin.serve(pending()).await;
+    }
+    pending().await
 }
 
 /// Both doors, the second of which may be missing; until they are told to stop and have done so.
@@ -110,7 +138,7 @@ async fn asked_twice(stop: &mut Stop, stopping: &watch::Sender<bool>) {
 }
 
 /// The keys that the configuration names, or one in our own folder.
-fn keyring(config: &Config, shell: &Shell) -> Result<Keyring, Failure> {
+pub(crate) fn keyring(config: &Config, shell: &Shell) -> Result<Keyring, Failure> {
     // What the file says stays as it is: it is compared with what it says later.
     let mut config = config.clone();
     if config.secret.is_none() {
@@ -124,6 +152,8 @@ fn keyring(config: &Config, shell: &Shell) -> Result<Keyring, Failure> {
 #[derive(Serialize)]
 struct Started {
     listen: String,
+    /// Where administrators are served; `null` where they are not.
+    admin: Option<String>,
     /// Where plain HTTP is sent to `listen` from, if anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<String>,
@@ -158,7 +188,8 @@ impl Started {
         });
         let scheme = if config.tls.is_some() { "https" } else { "http" };
         let redirect = plain.map(|plain| format!("http://{plain}"));
-        Self { listen: format!("{scheme}://{address}"), redirect, services: services.collect() }
+        let (listen, services) = (format!("{scheme}://{address}"), services.collect());
+        Self { listen, admin: None, redirect, services }
     }
 }
 
@@ -167,6 +198,9 @@ impl fmt::Display for Started {
         writeln!(f, "listening on {}", paint(STRONG, &self.listen))?;
         if let Some(plain) = &self.redirect {
             writeln!(f, "  from {plain}  {}", paint(DIM, "everybody is sent there"))?;
+        }
+        if let Some(admin) = &self.admin {
+            writeln!(f, "administered at {}", paint(STRONG, admin))?;
         }
         for ServiceLine { name, path, price, .. } in &self.services {
             writeln!(f, "  {name}  {path}  {}", paint(DIM, price))?;

@@ -3,48 +3,40 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tollway_gateway::{Config, Gateway};
-
-use crate::command::serve::read_text;
-use crate::failure::Failure;
-use crate::serve::{Followed, parse};
+use tollway_gateway::{ConfigFile, Mistakes, ReloadError, Reloaded};
 
 /// Editors write a file in several steps; what comes within this time is one change.
 const SETTLED: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Puts each new configuration in force, until it is dropped. Without a file there is never one.
-pub(crate) async fn follow(
-    followed: Option<Followed>,
-    mut config: Config,
-    gateway: Gateway,
-) -> Infallible {
-    let Some(Followed { path, text: mut seen }) = followed else { return pending().await };
+pub(crate) async fn follow(file: Option<Arc<ConfigFile>>) -> Infallible {
+    let Some(file) = file else { return pending().await };
     let mut hangup = signal(SignalKind::hangup()).ok();
     if hangup.is_none() {
         tracing::warn!("SIGHUP cannot be waited for; write the configuration's file instead");
     }
     // The watcher ends when it is dropped, with this future.
-    let (_watcher, mut written) = watch(&path);
+    let (_watcher, mut written) = watch(file.path());
     // The file may have been written between being read and being watched.
     let mut asked = false;
     loop {
-        match reload(&path, &mut seen, &config, &gateway) {
-            Ok(Some(new)) => config = new,
-            Ok(None) if asked => tracing::info!("the configuration has not changed"),
-            Ok(None) => {}
-            Err(failure) => {
-                // One that was read and could not be put in force is counted there.
-                if let Failure::Config { .. } | Failure::Io { .. } = failure {
-                    gateway.reload_failed();
-                }
-                tell(&failure);
+        let look = Arc::clone(&file);
+        let reloaded = tokio::task::spawn_blocking(move || match asked {
+            true => look.reload().map(Some),
+            false => look.reload_if_written(),
+        });
+        match reloaded.await.expect("reading a configuration does not panic") {
+            Ok(Some(Reloaded::Same)) if asked => {
+                tracing::info!("the configuration has not changed");
             }
+            Ok(_) => {}
+            Err(error) => tell(&error),
         }
         asked = tokio::select! {
             () = hung_up(&mut hangup) => true,
@@ -64,47 +56,14 @@ async fn hung_up(hangup: &mut Option<Signal>) {
     }
 }
 
-/// Reads the file again. `None` when it says what it said.
-fn reload(
-    path: &Path,
-    seen: &mut String,
-    old: &Config,
-    gateway: &Gateway,
-) -> Result<Option<Config>, Failure> {
-    let text = read_text(path)?;
-    if text == *seen {
-        return Ok(None);
-    }
-    // A mistake is told once, not at each look.
-    seen.clone_from(&text);
-    let new = parse(path, &text)?;
-    gateway.replace(&new)?;
-    tracing::info!(services = new.services.len(), "the new configuration is in force");
-    for (key, changed) in [
-        ("listen", new.listen != old.listen),
-        ("redirect_http", door(&new) != door(old)),
-        ("node", new.node != old.node),
-        ("secret", new.secret != old.secret || new.old_secrets != old.old_secrets),
-        ("metrics", new.metrics != old.metrics),
-        ("authorize", new.authorize != old.authorize),
-        ("a timeout", new.patience != old.patience),
-    ] {
-        if changed {
-            tracing::warn!("{key} has changed; that takes effect at the next start");
+fn tell(error: &ReloadError) {
+    let cause = error as &dyn std::error::Error;
+    match error {
+        ReloadError::Mistakes(mistakes) => {
+            tracing::error!("the configuration stays as it was: {error}");
+            Mistakes::iter(mistakes).for_each(|mistake| tracing::error!("{mistake}"));
         }
-    }
-    Ok(Some(new))
-}
-
-/// Where plain HTTP is sent away from.
-fn door(config: &Config) -> Option<SocketAddr> {
-    config.tls.as_ref().and_then(|tls| tls.redirect_http)
-}
-
-fn tell(failure: &Failure) {
-    tracing::error!("the configuration stays as it was: {failure}");
-    if let Failure::Config { mistakes, .. } = failure {
-        mistakes.iter().for_each(|mistake| tracing::error!("{mistake}"));
+        _ => tracing::error!(error = cause, "the configuration stays as it was"),
     }
 }
 

@@ -17,13 +17,13 @@ use crate::run::{Said, tollway};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A command that said one JSON object and goes on.
-struct Staying {
+pub(crate) struct Staying {
     child: Child,
-    said: Value,
+    pub(crate) said: Value,
 }
 
 impl Staying {
-    async fn start(home: &Path, args: &[&str]) -> Self {
+    pub(crate) async fn start(home: &Path, args: &[&str]) -> Self {
         let mut command = Command::from(tollway(home, args));
         command.args(["--format", "json"]).kill_on_drop(true);
         let log = home.join(format!("{}.log", args[0]));
@@ -35,25 +35,31 @@ impl Staying {
         Self { child, said }
     }
 
-    fn text(&self, pointer: &str) -> String {
+    pub(crate) fn text(&self, pointer: &str) -> String {
         let value = self.said.pointer(pointer);
         value.unwrap_or_else(|| panic!("no {pointer} in {}", self.said)).as_str().unwrap().into()
     }
 
     /// Asks it to stop, as a terminal or a supervisor does, and waits for its end.
-    async fn stop(mut self, signal: &str) -> i32 {
+    pub(crate) async fn stop(mut self, signal: &str) -> i32 {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         ended.expect("it stops when it is asked to").unwrap().code().unwrap()
     }
 
-    async fn kill(mut self) {
+    /// Sends it a signal, and does not wait.
+    pub(crate) async fn signal(&self, signal: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+    }
+
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }
 
-fn private() -> TempDir {
+pub(crate) fn private() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::Permissions::from_mode(0o700);
     tempfile::Builder::new().permissions(mode).tempdir().unwrap()
@@ -220,7 +226,7 @@ async fn every_mistake_in_a_configuration_is_named_with_its_line() {
 }
 
 /// A status, without paying.
-async fn status(home: &Path, url: &str) -> i64 {
+pub(crate) async fn status(home: &Path, url: &str) -> i64 {
     let said = run(tollway(home, ["get", url, "--format", "json"])).await;
     match said.code {
         9 => 402,

@@ -1,0 +1,66 @@
+//! `tollway admin reload`: has a gateway read its configuration again, and says what came of it.
+
+use async_trait::async_trait;
+use clap::{ArgMatches, Args};
+use http::Method;
+use serde_json::Value;
+
+use crate::admin::{Door, Report, text, yes};
+use crate::command::{Command, read};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::shell::Shell;
+use crate::terminal::{GOOD, escape, paint};
+
+/// `tollway admin reload`.
+#[derive(Debug)]
+pub(crate) struct AdminReload;
+
+#[derive(Args)]
+struct Arguments {
+    #[command(flatten)]
+    door: Door,
+}
+
+const AFTER_HELP: &str = "\
+A configuration with a mistake changes nothing, and every mistake is named.
+
+Examples:
+  tollway admin reload
+  tollway admin reload --admin unix:/run/tollway/admin.sock --credential file:all.credential";
+
+#[async_trait]
+impl Command for AdminReload {
+    fn name(&self) -> &'static str {
+        "admin reload"
+    }
+
+    fn define(&self, command: clap::Command) -> clap::Command {
+        let about = "Have a gateway read its configuration again";
+        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+    }
+
+    async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
+        let args: Arguments = read(args);
+        let client = args.door.open(shell)?;
+        let json = client.send(Method::POST, "/v1/reload", None, None).await?.json;
+        let (services, generation) = (text(&json, "/services"), text(&json, "/generation"));
+        let text = match yes(&json, "/changed") {
+            true => {
+                format!("{} services are in force, generation {generation}", paint(GOOD, services))
+            }
+            false => format!("it says what is in force already, generation {generation}"),
+        };
+        let later: Vec<&str> = json["at_next_start"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if !later.is_empty() {
+            let later = escape(&later.join(", "));
+            shell.say(&format!("hint: takes effect at the next start only: {later}"));
+        }
+        Ok(Output::new(&Report { text, json }))
+    }
+}
