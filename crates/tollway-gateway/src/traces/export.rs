@@ -14,7 +14,9 @@ use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
+};
 use tokio::runtime::Handle;
 
 use super::Traces;
@@ -97,6 +99,8 @@ impl Traces {
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         ]);
         let provider = SdkTracerProvider::builder()
+            // Who is told of is decided before a span is begun.
+            .with_sampler(Sampler::AlwaysOn)
             .with_span_processor(processor)
             .with_resource(resource.build())
             .build();

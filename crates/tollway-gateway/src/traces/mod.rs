@@ -84,7 +84,8 @@ impl Traces {
             propagator.extract_with_context(&Context::new(), &HeaderExtractor(&head.headers));
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let chosen = number.wrapping_mul(STEP) <= self.below;
-        if !chosen && !(trusted && from.span().span_context().is_sampled()) {
+        let wished = trusted && from.span().span_context().is_sampled();
+        if !(chosen || wished) {
             return None;
         }
         let mut attributes = vec![
