@@ -6,6 +6,7 @@ use l402::PaymentHash;
 
 use crate::origin::Origin;
 use crate::policy::OverLimit;
+use crate::wallet::seal::KeyError;
 
 /// The wallet could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,18 @@ pub enum WalletError {
         /// Its permissions.
         mode: u32,
     },
+    /// It is sealed, and no key was given.
+    #[error("the wallet `{}` is sealed: give its key", .path.display())]
+    Sealed {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Another process has sealed it, or taken the seal off, since it was opened.
+    #[error("the wallet was sealed, or unsealed, by another process: open it again")]
+    Resealed,
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A row does not say what it must. It is left as it is.
     #[error("the wallet's record of payment {hash} cannot be read: {what}")]
     Damaged {

@@ -6,6 +6,7 @@ mod entry;
 mod error;
 mod ledger;
 mod memory;
+mod seal;
 mod sqlite;
 pub mod transfer;
 
@@ -24,6 +25,7 @@ pub use entry::{Adopted, Entry};
 pub use error::WalletError;
 pub use ledger::{Ledger, Reserve};
 pub use memory::MemoryWallet;
+pub use seal::{KeyError, KeySource, WalletKey};
 pub use sqlite::SqliteWallet;
 
 /// How many tokens of other paths a wallet finds for a request: a server that sells one token for

@@ -34,8 +34,10 @@ async fn rounds(rounds: u64, method: &str, offer: Offer) {
         let url = seller.url(&format!("/thing/{round}"));
         let start = || Buyer::start_as(&wallet, &address, &url, "", &more);
         for _ in 0..random.next().unwrap() % 3 + 1 {
-            let killed = start();
-            tokio::time::sleep(Duration::from_micros(random.next().unwrap() % 120_000)).await;
+            let mut killed = start();
+            // From the first thing that it does: what comes before that is the system's.
+            killed.passed("asking").await;
+            tokio::time::sleep(Duration::from_micros(random.next().unwrap() % 20_000)).await;
             killed.kill().await;
             kills += 1;
         }

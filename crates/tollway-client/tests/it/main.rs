@@ -25,6 +25,7 @@ mod redirects;
 mod refusing;
 mod reuse;
 mod rules;
+mod sealed;
 mod seller;
 mod services;
 mod together;

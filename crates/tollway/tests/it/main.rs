@@ -14,5 +14,6 @@ mod market;
 mod proxying;
 mod pure;
 mod run;
+mod singles;
 mod site;
 mod staying;

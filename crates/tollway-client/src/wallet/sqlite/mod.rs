@@ -5,6 +5,7 @@ mod ledger;
 mod open;
 mod record;
 mod rows;
+mod sealing;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,14 +13,16 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use l402::{Paid, PaymentHash};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::claim::{self, Once, Turns};
+use super::seal::{KeySource, Vault};
 use super::{
     Adopted, Claim, Entry, MOST_OTHERS, Purchase, Receipt, Reserve, Standing, Token, Wallet,
     WalletError,
 };
 use crate::origin::Origin;
+use rows::Rows;
 
 /// A wallet in one SQLite file that only its owner can read. Any number of processes may use it at
 /// once.
@@ -27,8 +30,31 @@ use crate::origin::Origin;
 pub struct SqliteWallet {
     path: PathBuf,
     locks: PathBuf,
-    database: Arc<Mutex<Connection>>,
+    file: Arc<Mutex<File>>,
     turns: Turns,
+}
+
+/// The file, and what seals it.
+#[derive(Debug)]
+struct File {
+    database: Connection,
+    vault: Vault,
+}
+
+impl File {
+    fn rows(&self) -> Rows<'_> {
+        Rows { database: &self.database, vault: &self.vault }
+    }
+}
+
+/// A transaction that has the file to itself. Whether it is sealed is looked at in it: nothing is
+/// written unsealed that another process has sealed in the meantime.
+fn begin<'a>(rows: &Rows<'a>) -> Result<Transaction<'a>, Failed> {
+    let transaction = Transaction::new_unchecked(rows.database, TransactionBehavior::Immediate)?;
+    if sealing::wrapped(&transaction)?.is_some() != rows.vault.0.is_some() {
+        return Err(WalletError::Resealed.into());
+    }
+    Ok(transaction)
 }
 
 impl SqliteWallet {
@@ -37,18 +63,37 @@ impl SqliteWallet {
     /// `.claims` behind.
     ///
     /// # Errors
-    /// [`WalletError::Storage`], or [`WalletError::Exposed`] when others can read the file.
+    /// [`WalletError::Storage`], [`WalletError::Exposed`] when others can read the file, or
+    /// [`WalletError::Sealed`].
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, WalletError> {
-        let path = path.into();
+        Self::opened(path.into(), None).await
+    }
+
+    /// As [`SqliteWallet::open`], with a key for a wallet that may be sealed. One that is not is opened
+    /// without asking for it.
+    ///
+    /// # Errors
+    /// As [`SqliteWallet::open`], or [`WalletError::Key`].
+    pub async fn open_with(
+        path: impl Into<PathBuf>,
+        source: &dyn KeySource,
+    ) -> Result<Self, WalletError> {
+        Self::opened(path.into(), Some(source)).await
+    }
+
+    async fn opened(path: PathBuf, source: Option<&dyn KeySource>) -> Result<Self, WalletError> {
         let opening = move || {
             let mut locks = path.clone().into_os_string();
             locks.push(".claims");
             let locks = PathBuf::from(locks);
             let database = open::open(&path, &locks)?;
-            let database = Arc::new(Mutex::new(database));
-            Ok(Self { path, locks, database, turns: Turns::default() })
+            let file = Arc::new(Mutex::new(File { database, vault: Vault::default() }));
+            Ok::<_, WalletError>(Self { path, locks, file, turns: Turns::default() })
         };
-        tokio::task::spawn_blocking(opening).await.expect("opening a wallet does not panic")
+        let opening = tokio::task::spawn_blocking(opening).await;
+        let wallet: Self = opening.expect("opening a wallet does not panic")?;
+        wallet.unlock(source).await?;
+        Ok(wallet)
     }
 
     /// Where it is.
@@ -60,13 +105,18 @@ impl SqliteWallet {
     async fn with<T: Send + 'static>(
         &self,
         doing: &'static str,
-        work: impl FnOnce(&mut Connection) -> Result<T, Failed> + Send + 'static,
+        work: impl FnOnce(&Rows<'_>) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, WalletError> {
-        let database = Arc::clone(&self.database);
-        let working = move || {
-            let mut database = database.lock().expect("nothing panics under this lock");
-            work(&mut database)
-        };
+        self.with_file(doing, move |file| work(&file.rows())).await
+    }
+
+    async fn with_file<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&mut File) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, WalletError> {
+        let file = Arc::clone(&self.file);
+        let working = move || work(&mut file.lock().expect("nothing panics under this lock"));
         let worked = tokio::task::spawn_blocking(working).await;
         worked.expect("reading and writing a wallet does not panic").map_err(
             |failed| match failed {
@@ -79,15 +129,36 @@ impl SqliteWallet {
     /// Runs `work` in one transaction: all that it writes is there, or nothing of it.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
+        work: impl FnOnce(&Rows<'_>) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, WalletError> {
-        self.with("written", move |database| {
-            let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = work(&transaction)?;
+        self.with("written", move |rows| {
+            let transaction = begin(rows)?;
+            let done = work(rows)?;
             transaction.commit()?;
             Ok(done)
         })
         .await
+    }
+
+    /// The same for what changes the vault, which is then the wallet's. Nothing of what was there
+    /// before is left in the file.
+    async fn change(
+        &self,
+        work: impl FnOnce(&Rows<'_>) -> Result<Vault, Failed> + Send + 'static,
+    ) -> Result<(), WalletError> {
+        self.with_file("written", move |file| {
+            let transaction = begin(&file.rows())?;
+            let vault = work(&file.rows())?;
+            transaction.commit()?;
+            file.vault = vault;
+            file.database.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+            Ok(())
+        })
+        .await
+    }
+
+    fn set_vault(&self, vault: Vault) {
+        self.file.lock().expect("nothing panics under this lock").vault = vault;
     }
 
     fn storage(
@@ -214,7 +285,7 @@ impl Wallet for SqliteWallet {
     }
 
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {
-        self.with("written", move |database| {
+        self.write(move |database| {
             let sql = "UPDATE payment SET standing = ?2 WHERE hash = ?1 AND standing <> 'begun'";
             match database.execute(sql, [&hash.to_string(), standing.name()])? {
                 0 => Err(WalletError::NotBegun(hash).into()),

@@ -29,6 +29,8 @@ pub(super) fn open(path: &Path, locks: &Path) -> Result<Connection, WalletError>
         database.busy_timeout(PATIENCE)?;
         database.pragma_update(None, "journal_mode", "WAL")?;
         database.pragma_update(None, "synchronous", "FULL")?;
+        // What is written over is gone: a secret that is sealed later is not left in a free page.
+        database.pragma_update(None, "secure_delete", "ON")?;
         let migrations = MIGRATIONS.iter().map(|sql| M::up(sql)).collect();
         Migrations::new(migrations).to_latest(&mut database)?;
         Ok(database)

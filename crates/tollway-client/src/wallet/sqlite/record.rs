@@ -4,9 +4,10 @@
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use l402::{Invoice, Msat, PaymentHash, Preimage, Scheme, scheme};
+use l402::{Invoice, Msat, PaymentHash, Preimage, Scheme, Secret, scheme};
 use rusqlite::Row;
 
+use super::rows::Rows;
 use crate::origin::Origin;
 use crate::target::Target;
 use crate::wallet::{Entry, Purchase, Standing, Token, WalletError};
@@ -18,7 +19,7 @@ pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, inv
 
 /// Every version of the tables, each made from the one before. What stands here is in people's files:
 /// it is added to, and never changed.
-pub(super) const MIGRATIONS: &[&str] = &[PAYMENTS, SPENDING, TARGETS];
+pub(super) const MIGRATIONS: &[&str] = &[PAYMENTS, SPENDING, TARGETS, VAULT];
 
 /// `standing` is `begun` until the proof is there; amounts are
 /// repeated from the invoice for whoever reads the file with other tools.
@@ -70,6 +71,14 @@ INSERT INTO spending (hash, origin, at_ms, held_msat, spent_msat)
 /// Which request a payment is for that is good for one request only.
 const TARGETS: &str = "ALTER TABLE payment ADD COLUMN target TEXT;";
 
+/// The key that tokens and preimages are sealed with, itself encrypted; no row when they are not.
+const VAULT: &str = "
+CREATE TABLE vault (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    key         TEXT NOT NULL
+) STRICT;
+";
+
 /// What `standing` says of a payment that has no proof yet.
 pub(super) const BEGUN: &str = "begun";
 
@@ -91,14 +100,18 @@ pub(super) fn to_sql(amount: Msat) -> i64 {
 }
 
 /// Reads a row, as far as its payment got.
-pub(super) fn entry(row: &Row<'_>) -> Result<Entry, WalletError> {
+pub(super) fn entry(row: &Row<'_>, rows: &Rows<'_>) -> Result<Entry, WalletError> {
     let is_begun = row.get::<_, String>("standing").is_ok_and(|standing| standing == BEGUN);
-    if is_begun { purchase(row).map(Entry::Begun) } else { token(row).map(Entry::Finished) }
+    if is_begun {
+        purchase(row, rows).map(Entry::Begun)
+    } else {
+        token(row, rows).map(Entry::Finished)
+    }
 }
 
 /// Reads the columns that are there from the beginning.
-pub(super) fn purchase(row: &Row<'_>) -> Result<Purchase, WalletError> {
-    let fields = Fields(row);
+pub(super) fn purchase(row: &Row<'_>, rows: &Rows<'_>) -> Result<Purchase, WalletError> {
+    let fields = Fields(row, rows);
     let (scheme, token) = fields.token()?;
     let invoice = fields.invoice()?.ok_or_else(|| fields.damaged("invoice"))?;
     let challenge = scheme.restore(token, invoice).map_err(|_| fields.damaged("invoice"))?;
@@ -117,8 +130,8 @@ pub(super) fn purchase(row: &Row<'_>) -> Result<Purchase, WalletError> {
 }
 
 /// Reads all of them.
-pub(super) fn token(row: &Row<'_>) -> Result<Token, WalletError> {
-    let fields = Fields(row);
+pub(super) fn token(row: &Row<'_>, rows: &Rows<'_>) -> Result<Token, WalletError> {
+    let fields = Fields(row, rows);
     let (hash, (scheme, token), invoice) = (fields.hash()?, fields.token()?, fields.invoice()?);
     if let Some(invoice) = &invoice {
         let again = scheme.restore(token.clone(), invoice.clone());
@@ -127,8 +140,8 @@ pub(super) fn token(row: &Row<'_>) -> Result<Token, WalletError> {
             return Err(fields.damaged("hash"));
         }
     }
-    let preimage: Preimage =
-        fields.text("preimage")?.parse().map_err(|_| fields.damaged("preimage"))?;
+    let preimage = fields.secret("preimage")?;
+    let preimage: Preimage = preimage.expose().parse().map_err(|_| fields.damaged("preimage"))?;
     if !preimage.opens(hash) {
         return Err(fields.damaged("preimage"));
     }
@@ -154,11 +167,16 @@ pub(super) fn token(row: &Row<'_>) -> Result<Token, WalletError> {
 }
 
 /// One row, read field by field so that an error names the field.
-struct Fields<'a>(&'a Row<'a>);
+struct Fields<'a>(&'a Row<'a>, &'a Rows<'a>);
 
 impl Fields<'_> {
     fn text(&self, name: &'static str) -> Result<String, WalletError> {
         self.0.get(name).map_err(|_| self.damaged(name))
+    }
+
+    /// One that may be sealed.
+    fn secret(&self, name: &'static str) -> Result<Secret<String>, WalletError> {
+        self.1.open(&self.text("hash")?, name, self.text(name)?)
     }
 
     fn hash(&self) -> Result<PaymentHash, WalletError> {
@@ -175,7 +193,8 @@ impl Fields<'_> {
 
     fn token(&self) -> Result<(&'static dyn Scheme, l402::Token), WalletError> {
         let scheme = scheme::find(&self.text("scheme")?).ok_or_else(|| self.damaged("scheme"))?;
-        let token = l402::Token::new(&self.text("token")?).map_err(|_| self.damaged("token"))?;
+        let token = self.secret("token")?;
+        let token = l402::Token::new(token.expose()).map_err(|_| self.damaged("token"))?;
         Ok((scheme, token))
     }
 
