@@ -94,6 +94,8 @@ impl Exit {
             | Failure::Authority(_)
             | Failure::NoCommand(_)
             | Failure::NoNode(_)
+            | Failure::NoChain
+            | Failure::NoRoom { .. }
             | Failure::Config { .. }
             | Failure::Secret(_) => Self::Usage,
         }

@@ -68,6 +68,15 @@ pub(crate) enum Failure {
     /// A command needs a node and was given none.
     #[error("no node is named to {0}")]
     NoNode(&'static str),
+    /// The embedded node is on a private network, which only its user knows.
+    #[error("the embedded node cannot be on regtest without `--chain`: there is no public one")]
+    NoChain,
+    /// Nobody could pay the embedded node.
+    #[error("the embedded node has no channel through which it could be paid, and no `--lsp`")]
+    NoRoom {
+        /// Its URL, where that holds no secret.
+        node: Option<String>,
+    },
     /// A node could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -208,6 +217,8 @@ impl Failure {
             Self::Compressed(_) => "network",
             Self::NoHome => "no_home",
             Self::NoNode(_) => "no_node",
+            Self::NoChain => "no_chain",
+            Self::NoRoom { .. } => "no_channel",
             Self::Open(_) => "node",
             Self::Wallet(_) => "wallet",
             Self::Client(_) => "client",
@@ -265,6 +276,17 @@ impl Failure {
             Self::Authority(_) => "give `--ca-dir` a folder of your own",
             Self::NoCommand(_) => "`tollway help` lists them",
             Self::Settings(_) => "`tollway config set` changes one key, and checks it first",
+            Self::NoChain => {
+                "`tollway devnet` starts a private network, and prints nodes that can be named by `--node`"
+            }
+            Self::NoRoom { node } => {
+                let node = node.as_deref().unwrap_or("ldk:...");
+                return Some(format!(
+                    "name who opens one when the first payment comes, `--lsp <public key>@<host>:<port>`; \
+                     or open one and spend from it, `tollway node address --node '{node}'` and \
+                     `tollway node open-channel`; or be paid on a node that you have, `--node URL`"
+                ));
+            }
             Self::NoHome => "set TOLLWAY_HOME to a folder of your own",
             Self::BrokeOff(_) | Self::TooSlow | Self::Compressed(_) => {
                 "run the same command again: what was paid for is not paid for again"

@@ -10,9 +10,11 @@ use serde::Serialize;
 
 use crate::command::{Command, read};
 use crate::failure::Failure;
+use crate::flags;
 use crate::output::Output;
+use crate::serve::own::OwnNode;
+use crate::serve::{self, PaidOn};
 use crate::shell::Shell;
-use crate::{flags, serve};
 
 /// `tollway sell`.
 #[derive(Debug)]
@@ -43,16 +45,23 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8402")]
     listen: SocketAddr,
 
-    /// The node to be paid on
+    /// The node to be paid on; the one in this process unless given
     #[arg(long, value_name = "URL", env = "TOLLWAY_NODE", hide_env_values = true)]
     node: Option<String>,
+
+    #[command(flatten)]
+    own: OwnNode,
 }
 
 const AFTER_HELP: &str = "\
+Without `--node` it is paid on a node that runs in this process and keeps its keys and channels in
+~/.tollway/node/<network>; docs/embedded-node.md says how such a node gets its first channel.
+
 For more than one service, and for all there is to say about one, write a configuration file and use
 `tollway serve`.
 
 Examples:
+  tollway sell http://127.0.0.1:3000 --price 10sat --lsp 02ab...@lsp.example.com:9735
   tollway sell http://127.0.0.1:3000 --price 10sat --node purse:/run/user/1000/tollway/purse.sock
   tollway sell http://127.0.0.1:3000 --price 10sat --free /health --valid-for 24h";
 
@@ -72,7 +81,9 @@ impl Command for Sell {
         let text = File::new(&args).text();
         let mut config = serve::parse(&PathBuf::from("the command line"), &text)?;
         config.listen = args.listen;
-        serve::run(config, args.node.map(NodeUrl::new), None, shell).await
+        let own = PaidOn::Own(args.own);
+        let paid_on = args.node.map_or(own, |url| PaidOn::Named(NodeUrl::new(url)));
+        serve::run(config, paid_on, None, shell).await
     }
 }
 

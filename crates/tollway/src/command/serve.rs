@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::command::{Command, read};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::serve::{self, Followed, parse};
+use crate::serve::{self, Followed, PaidOn, parse};
 use crate::shell::Shell;
 use crate::terminal::{GOOD, paint};
 
@@ -68,7 +68,9 @@ impl Command for Serve {
         }
         let followed = Followed { path: args.config, text, config: config.clone() };
         config.listen = args.listen.unwrap_or(config.listen);
-        serve::run(config, args.node.map(NodeUrl::new), Some(followed), shell).await
+        let node = args.node.map(NodeUrl::new).or_else(|| config.node.clone());
+        let paid_on = PaidOn::Named(node.ok_or(Failure::NoNode("be paid on"))?);
+        serve::run(config, paid_on, Some(followed), shell).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `tollway serve` and `tollway sell` have in common: a gateway from its start to its stop.
 
 mod doors;
+pub(crate) mod own;
 pub(crate) mod reload;
 
 use std::convert::Infallible;
@@ -20,6 +21,7 @@ use tollway_gateway::{Config, ConfigFile, Gateway, SecretSource, Stopped};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::serve::doors::Doors;
+use crate::serve::own::OwnNode;
 use crate::shell::Shell;
 use crate::signal::Stop;
 use crate::terminal::{DIM, STRONG, paint};
@@ -33,6 +35,14 @@ pub(crate) struct Followed {
     pub(crate) config: Config,
 }
 
+/// The node that is paid on.
+pub(crate) enum PaidOn {
+    /// Whatever the URL names.
+    Named(NodeUrl),
+    /// The embedded one.
+    Own(OwnNode),
+}
+
 /// Reads what a configuration says; `path` is for the mistakes.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
     Config::read(text).map_err(|mistakes| Failure::Config { path: path.to_owned(), mistakes })
@@ -41,16 +51,18 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
 /// Serves until it is asked to stop.
 pub(crate) async fn run(
     config: Config,
-    node: Option<NodeUrl>,
+    paid_on: PaidOn,
     followed: Option<Followed>,
     shell: &Shell,
 ) -> Result<Output, Failure> {
     log::start(shell, "info");
     let mut stop = Stop::listen()
         .map_err(|source| Failure::Io { what: "waiting for signals".into(), source })?;
-    let url = node.or_else(|| config.node.clone()).ok_or(Failure::NoNode("be paid on"))?;
     let keyring = keyring(&config, shell)?;
-    let invoicer = nodes::open_invoicer(&url, shell).await?;
+    let invoicer = match paid_on {
+        PaidOn::Named(url) => nodes::open_invoicer(&url, shell).await?,
+        PaidOn::Own(own) => own.open(shell).await?,
+    };
     let environment = |name: &str| std::env::var(name).ok();
     let gateway = Gateway::open_with(&config, invoicer, keyring, environment).await?;
     let file = followed.map(|Followed { path, text, config }| {
