@@ -355,3 +355,40 @@ async fn a_gateway_with_tls_says_where_and_sends_everybody_there() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("tls.key"), "{said:?}");
 }
+
+/// Nobody names a node: the seller's own is in the same process, and its first channel comes with its
+/// first payment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_without_a_node_is_paid_on_one_of_its_own() {
+    let home = private();
+    let origin = Origin::start().await;
+    let devnet = Staying::start(home.path(), &["devnet", "--folder", "net"]).await;
+    let (upstream, esplora) = (origin.url(""), format!("esplora:{}", devnet.text("/esplora")));
+    let bare = ["sell", &upstream, "--price", "50000", "--network", "regtest"];
+    let said = run(tollway(home.path(), bare)).await;
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("`tollway devnet` starts a private network"), "{said:?}");
+
+    let with_chain = [&bare[..], &["--listen", "127.0.0.1:0", "--chain", &esplora]].concat();
+    let said = run(tollway(home.path(), with_chain.clone())).await;
+    assert_eq!(said.code, 2, "a bill that nobody can pay is worse than none: {said:?}");
+    assert!(said.stderr.contains("no channel through which it could be paid"), "{said:?}");
+    assert!(said.stderr.contains("--lsp <public key>@<host>:<port>"), "{said:?}");
+
+    let lsp = devnet.text("/lsp");
+    let gateway = Staying::start(home.path(), &[&with_chain[..], &["--lsp", &lsp]].concat()).await;
+    let url = format!("{}/page", gateway.text("/listen"));
+    let alice = devnet.text("/nodes/0/url");
+    let buying = ["get", "--node", &alice, "--max-cost", "60000", &url, "--format", "json"];
+    let said = run(tollway(home.path(), buying)).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.json()["payment"]["by"], "bought", "{said:?}");
+    assert_eq!(origin.count("/page"), 1);
+    assert!(home.path().join("node/regtest").is_dir(), "where it says it is");
+    assert_eq!(gateway.stop("-TERM").await, 0);
+
+    // From then on it has a channel, and needs nobody to open one.
+    let gateway = Staying::start(home.path(), &with_chain).await;
+    assert_eq!(gateway.stop("-TERM").await, 0);
+    assert_eq!(devnet.stop("-TERM").await, 0);
+}
