@@ -42,8 +42,10 @@ printf 'small\n' > "$work/www/small"
 # A server on a free port: nginx where there is one, because it is not what is measured.
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 if command -v nginx > /dev/null; then
+    # Its workers must be able to read the folder, which is ours alone.
+    [ "$(id -u)" = 0 ] && user='user root;' || user=''
     cat > "$work/nginx.conf" <<CONF
-daemon off; worker_processes 1; pid $work/nginx.pid; error_log $work/nginx.log;
+$user daemon off; worker_processes 1; pid $work/nginx.pid; error_log $work/nginx.log;
 events { worker_connections 512; }
 http { access_log off; sendfile on; keepalive_requests 1000000; client_body_temp_path $work/t1;
   proxy_temp_path $work/t2; fastcgi_temp_path $work/t3; uwsgi_temp_path $work/t4; scgi_temp_path $work/t5;
@@ -88,16 +90,16 @@ row() { # name program wall cpu rss
     $json || printf '%-28s %-8s wall %8s s  cpu %8s s  rss %8s KiB\n' "$1" "$2" "$3" "$4" "$5"
 }
 
-read -r w c m <<< "$(measure curl -s -o "$work/out" "$base/large")"; row "file of $size MiB" curl "$w" "$c" "$m"
-read -r w c m <<< "$(measure "$tollway" get -s -o "$work/out" "$base/large")"; row "file of $size MiB" tollway "$w" "$c" "$m"
+read -r w c m <<< "$(measure curl -fs -o "$work/out" "$base/large")"; row "file of $size MiB" curl "$w" "$c" "$m"
+read -r w c m <<< "$(measure "$tollway" get -fs -o "$work/out" "$base/large")"; row "file of $size MiB" tollway "$w" "$c" "$m"
 cmp -s "$work/out" "$work/www/large" || { echo "the file did not arrive as it is" >&2; exit 1; }
 
 for _ in $(seq "$requests"); do printf 'url = "%s/small"\noutput = "/dev/null"\n' "$base"; done > "$work/many"
-read -r w c m <<< "$(measure curl -s -K "$work/many")"; row "$requests small requests" curl "$w" "$c" "$m"
-read -r w c m <<< "$(measure "$tollway" get -s -K "$work/many")"; row "$requests small requests" tollway "$w" "$c" "$m"
+read -r w c m <<< "$(measure curl -fs -K "$work/many")"; row "$requests small requests" curl "$w" "$c" "$m"
+read -r w c m <<< "$(measure "$tollway" get -fs -K "$work/many")"; row "$requests small requests" tollway "$w" "$c" "$m"
 
-read -r w c m <<< "$(measure curl -s "$base/small")"; row "one small request" curl "$w" "$c" "$m"
-read -r w c m <<< "$(measure "$tollway" get -s "$base/small")"; row "one small request" tollway "$w" "$c" "$m"
+read -r w c m <<< "$(measure curl -fs "$base/small")"; row "one small request" curl "$w" "$c" "$m"
+read -r w c m <<< "$(measure "$tollway" get -fs "$base/small")"; row "one small request" tollway "$w" "$c" "$m"
 
 if [ -n "$paid_url" ]; then
     # What the node itself took stands in the trace, between `paying` and `paid`.
@@ -120,7 +122,7 @@ PY
     key=$("$tollway" --format json tokens list | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["payment_hash"])')
     line=$("$tollway" --format json tokens show "$key" --show-secrets | python3 -c 'import json,sys; print(json.load(sys.stdin)["authorization"])')
     printf 'Authorization: %s\n' "$line" > "$work/credential"
-    read -r w c m <<< "$(measure curl -s -o /dev/null -H "@$work/credential" "$paid_url")"; row "with the token" curl "$w" "$c" "$m"
+    read -r w c m <<< "$(measure curl -fs -o /dev/null -H "@$work/credential" "$paid_url")"; row "with the token" curl "$w" "$c" "$m"
 fi
 
 if $json; then

@@ -53,17 +53,26 @@ pub(crate) fn arguments(given: Vec<OsString>) -> Result<Vec<OsString>, AskError>
         args.push(OsString::from("get"));
     }
     args.extend(given);
-    let usual = USUAL.iter().find(|(group, _)| args.get(1).is_some_and(|word| word == group));
-    if let Some((_, leaf)) = usual {
-        let next = args.get(2).and_then(|word| word.to_str()).unwrap_or("--");
+    let Some(at) = command_at(&args) else { return Ok(args) };
+    if let Some((_, leaf)) = USUAL.iter().find(|(group, _)| args[at] == *group) {
+        let next = args.get(at + 1).and_then(|word| word.to_str()).unwrap_or("--");
         if next.starts_with('-') && !matches!(next, "-h" | "--help") {
-            args.insert(2, OsString::from(leaf));
+            args.insert(at + 1, OsString::from(leaf));
         }
     }
-    if args.get(1).is_some_and(|command| command == "get") {
+    if args[at] == "get" {
         return curlrc::expand(args);
     }
     Ok(args)
+}
+
+/// Where the command stands: behind the flag that may come before it.
+fn command_at(args: &[OsString]) -> Option<usize> {
+    let mut at = 1;
+    while let Some(word) = args.get(at)?.to_str().filter(|word| word.starts_with('-')) {
+        at += if word == "--format" { 2 } else { 1 };
+    }
+    Some(at)
 }
 
 /// Builds the command line from [`COMMANDS`].
@@ -128,6 +137,34 @@ fn step(matches: &ArgMatches) -> Option<(String, &ArgMatches)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_and_a_flag_before_the_command_change_nothing() {
+        let read = |line: &[&str]| {
+            let given = line.iter().map(OsString::from).collect();
+            let args = arguments(given).unwrap();
+            args.into_iter().skip(1).map(|arg| arg.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&["/usr/bin/tget", "-s", "URL"]), ["get", "-s", "URL"]);
+        assert_eq!(read(&["tollway", "tokens"]), ["tokens", "list"]);
+        assert_eq!(
+            read(&["tollway", "--format", "json", "budget"]),
+            ["--format", "json", "budget", "show"]
+        );
+        assert_eq!(read(&["tollway", "tokens", "show", "x"]), ["tokens", "show", "x"]);
+        assert_eq!(read(&["tollway", "tokens", "--help"]), ["tokens", "--help"]);
+        assert_eq!(read(&["tollway"]), [""; 0]);
+        assert!(
+            arguments(vec![
+                "tollway".into(),
+                "--format=json".into(),
+                "get".into(),
+                "-K".into(),
+                "/nowhere".into()
+            ])
+            .is_err()
+        );
+    }
 
     #[test]
     fn the_command_line_is_sound() {

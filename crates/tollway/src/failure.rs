@@ -8,17 +8,14 @@ use std::time::Duration;
 use http::StatusCode;
 use l402::caveat::AttenuateError;
 use l402::{InvoiceError, OpenError, PaymentHash, TokenError};
-use serde_json::{Value, json};
 use tollway_client::transfer::{BadTokenFile, ImportError};
 use tollway_client::{Denied, HttpError, MoneyMoved, WalletError};
 use tollway_gateway::{Mistakes, SecretError};
 use tollway_ldk::DevnetError;
 use tollway_purse::BindError;
 
-use crate::exit::Exit;
 use crate::fetch::decode::Damaged;
 use crate::fetch::flags::AskError;
-use crate::fetch::retry::is_transient;
 use crate::fetch::sink::LONGEST_IN_JSON;
 use crate::node::NodeFailure;
 use crate::proxy::authority::AuthorityError;
@@ -332,87 +329,6 @@ impl Failure {
             Self::NotToPay(_) => Some((MoneyMoved::No, None)),
             _ => None,
         }
-    }
-}
-
-/// What a program reads of a failure. The names are a contract.
-impl Failure {
-    /// All of it as one JSON object.
-    pub(crate) fn json(&self, exit: Exit) -> Value {
-        let (moved, payment) = self.money().unwrap_or((MoneyMoved::No, None));
-        let hint = self.hint();
-        let mut error = json!({
-            "kind": self.kind(),
-            "message": self.to_string(),
-            "causes": self.causes(),
-            "hint": hint,
-            "recovery": hint,
-            "exit_code": exit.code(),
-            "money_moved": moved_word(moved),
-            "payment_hash": payment.map(|hash| hash.to_string()),
-            "retryable": self.is_retryable(),
-            "safe_to_retry": self.is_safe_to_retry(),
-        });
-        if let Self::Status { status, retry_after, .. } = self {
-            error["status"] = status.as_u16().into();
-            error["retry_after_seconds"] = retry_after.map(|after| after.as_secs()).into();
-        }
-        error
-    }
-
-    /// The causes, the nearest first, without those that only repeat what was said.
-    pub(crate) fn causes(&self) -> Vec<String> {
-        if let Self::Config { mistakes, .. } = self {
-            return mistakes.iter().map(ToString::to_string).collect();
-        }
-        if let Self::AdminRefused(refusal) = self {
-            return refusal.mistakes().to_vec();
-        }
-        let mut said = self.to_string();
-        let mut causes = Vec::new();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            let text = cause.to_string();
-            if !said.contains(&text) {
-                causes.push(text.clone());
-                said.push_str(&text);
-            }
-            next = cause.source();
-        }
-        causes
-    }
-
-    /// Whether the same command may succeed later, as it is.
-    fn is_retryable(&self) -> bool {
-        use tollway_client::Error as E;
-        match self {
-            Self::Fetch(error) => {
-                matches!(**error, E::Http(_) | E::NoAnswer { .. } | E::Unknown { .. } | E::Open(_))
-            }
-            Self::Status { status, .. } => is_transient(*status),
-            Self::BrokeOff(_) | Self::TooSlow | Self::TimedOut { .. } | Self::Compressed(_) => true,
-            Self::Open(OpenError::Node(_)) => true,
-            _ => false,
-        }
-    }
-
-    /// Whether the same command, run again, pays nothing twice. The wallet sees to that: where the
-    /// wallet itself is what failed, somebody should look at it first.
-    fn is_safe_to_retry(&self) -> bool {
-        use tollway_client::Error as E;
-        match self {
-            Self::Fetch(error) => !matches!(**error, E::Wallet(_) | E::NotStored { .. }),
-            Self::Wallet(_) => false,
-            _ => true,
-        }
-    }
-}
-
-fn moved_word(moved: MoneyMoved) -> &'static str {
-    match moved {
-        MoneyMoved::No => "no",
-        MoneyMoved::Yes => "yes",
-        MoneyMoved::Unknown => "unknown",
     }
 }
 

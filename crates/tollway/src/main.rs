@@ -26,6 +26,7 @@ mod signal;
 mod table;
 mod terminal;
 mod token_text;
+mod told;
 mod utc;
 
 use std::process::ExitCode;

@@ -62,8 +62,14 @@ impl fmt::Display for Found {
         let mut table = Table::new(["PRICE", "METHOD", "PATH", "SERVICE", "FROM"]);
         for offer in &self.offers {
             let price = offer.price_msat.map(Msat::from_msat);
-            let worth = price.and_then(|price| Some(self.rate.as_ref()?.show(price)));
-            let price = price.map_or_else(|| "by request".to_owned(), |price| price.to_string());
+            let worth = price
+                .filter(|price| *price > Msat::ZERO)
+                .and_then(|price| Some(self.rate.as_ref()?.show(price)));
+            let price = match price {
+                None => "by request".to_owned(),
+                Some(Msat::ZERO) => "free".to_owned(),
+                Some(price) => price.to_string(),
+            };
             table.row([
                 worth.map_or_else(|| price.clone(), |worth| format!("{price} {worth}")),
                 offer.method.clone(),

@@ -13,7 +13,7 @@ use crate::command::{Command, read};
 use crate::exit::Exit;
 use crate::external::External;
 use crate::failure::Failure;
-use crate::fetch::flags::refused;
+use crate::fetch::flags::{AskError, refused};
 use crate::fetch::plan::{AskFlags, Plan};
 use crate::fetch::report::WouldPay;
 use crate::fetch::talk::Talk;
@@ -90,6 +90,11 @@ impl Command for Get {
     async fn run(&self, matches: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(matches);
         log::start(shell, "error,tollway_nodes=warn");
+        if !args.config.is_empty() {
+            // Those that stand by themselves have been replaced by what is in their files.
+            let why = "write `-K FILE` by itself, before other flags' letters are joined";
+            return Err(AskError::Together { one: "-K", other: "a joined flag", why }.into());
+        }
         let plan = args.ask.plan(matches, shell).await?;
         let (builder, external) = args.pay.builder_with(Some(&args.external), shell).await?;
         let client = builder

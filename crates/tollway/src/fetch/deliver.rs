@@ -42,7 +42,7 @@ impl Delivery<'_> {
         }
         let mut sink = self.open(file.as_deref(), &response)?;
         self.save_etags(file.as_deref(), response.headers())?;
-        if self.flags.output.include && !matches!(sink, Sink::Memory(_)) {
+        if self.flags.shows_head() && !matches!(sink, Sink::Memory(_)) {
             let head = head_text(response.version(), response.status(), response.headers());
             sink.write(head.as_bytes())?;
         }

@@ -129,6 +129,11 @@ impl AskFlags {
         self.headers.compressed
     }
 
+    /// Whether the head is part of what is printed: with `--head` it is all of it.
+    pub(crate) fn shows_head(&self) -> bool {
+        self.output.include || self.send.head
+    }
+
     /// Where the answer's ETag is to be written.
     pub(crate) fn etag_save(&self) -> Option<&PathBuf> {
         self.conditions.etag_save.as_ref()

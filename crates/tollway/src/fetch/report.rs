@@ -75,6 +75,8 @@ pub(crate) struct Paid {
 impl Got {
     /// The head; the body comes later.
     pub(crate) fn head(&mut self, response: &Response) {
+        // An earlier try may have had others.
+        self.headers.clear();
         for (name, value) in response.headers() {
             let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
             self.headers.entry(name.to_string()).or_default().push(text);

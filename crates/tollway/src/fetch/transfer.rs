@@ -59,7 +59,7 @@ impl Transfers<'_> {
         let mut retries = Retries::new(&self.flags.limits);
         let failure = loop {
             let tried = self.attempt(job, started, &mut got, &mut retries).await;
-            let (failure, said) = match tried {
+            let (failure, passes) = match tried {
                 Ok(None) => break None,
                 Ok(Some(wait)) => {
                     tokio::time::sleep(wait).await;
@@ -70,7 +70,7 @@ impl Transfers<'_> {
                     (failure, may_pass)
                 }
             };
-            match retries.next(None).filter(|_| said) {
+            match passes.then(|| retries.next(None)).flatten() {
                 Some(wait) => {
                     self.talk.say(&format!("{failure}; trying again in {} s", wait.as_secs_f32()));
                     tokio::time::sleep(wait).await;

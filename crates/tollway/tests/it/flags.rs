@@ -260,3 +260,23 @@ async fn what_is_too_long_is_not_taken() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(!Path::new(&shop.home.path().join("f")).exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_is_printed_and_a_proxy_is_gone_through() {
+    let shop = Shop::open().await;
+    let said = shop.get("/file", &["-I"]).await;
+    assert!(
+        said.stdout.starts_with("HTTP/1.1 200 OK\r\n") && said.stdout.contains("etag: "),
+        "{said:?}"
+    );
+    assert!(!said.stdout.contains(TEXT));
+    // The site takes a whole URL as well as a path, so it can stand in for a proxy.
+    let proxy = shop.site.url("");
+    let line = ["get", "-x", &proxy, "http://nowhere.example/echo"];
+    let said = run(tollway(shop.home.path(), line)).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.json()["target"], "http://nowhere.example/echo");
+    let mut command = tollway(shop.home.path(), ["get", "http://nowhere.example/echo"]);
+    command.env("http_proxy", &proxy);
+    assert_eq!(run(command).await.code, 0);
+}

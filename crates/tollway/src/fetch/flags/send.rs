@@ -26,7 +26,7 @@ pub(crate) struct SendFlags {
 
     /// Ask for the head only
     #[arg(short = 'I', long)]
-    head: bool,
+    pub(crate) head: bool,
 
     /// What to send as a form; `@FILE` reads a file without its line breaks, `@-` stdin. Several
     /// are joined by `&`
