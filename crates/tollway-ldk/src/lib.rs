@@ -53,7 +53,7 @@ pub use digest::{DigestUrl, DigestUrlError};
 pub use driver::Ldk;
 pub use node::{
     Alias, BadAlias, Balance, Channel, ChannelError, Config, Direction, EmbeddedNode, Info, Lsp,
-    LspOffer, NewChannel, OpenNodeError, PaymentRecord, PaymentState, Peer, Public,
+    LspOffer, NewChannel, OpenNodeError, PaymentRecord, PaymentState, Peer, Public, WithdrawError,
 };
 pub use onchain::{OnchainBalance, WalletError};
 pub use store::StoreError;

@@ -22,7 +22,7 @@ use super::pace::{Pace, TICK};
 use super::recover::Recovery;
 use super::upkeep::Public;
 use super::waits::Waits;
-use crate::broadcast::Feerates;
+use crate::broadcast::{Broadcaster, Feerates};
 use crate::chain::{ChainSource, Transactions};
 use crate::onchain::Wallet;
 use crate::payments::Payments;
@@ -45,6 +45,7 @@ pub(crate) struct Core {
     /// For a source that is asked about what is ours.
     pub(crate) transactions: Option<Arc<dyn Transactions>>,
     pub(crate) feerates: Arc<Feerates>,
+    pub(crate) broadcaster: Arc<Broadcaster>,
     pub(crate) store: Arc<Store>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) payments: Payments,

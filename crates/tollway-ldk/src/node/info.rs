@@ -33,6 +33,8 @@ pub struct Info {
     pub channels: usize,
     /// How many of them can be used now.
     pub usable_channels: usize,
+    /// How many channels of others it knows to find routes through.
+    pub known_channels: usize,
     /// The version of this program.
     pub version: &'static str,
 }
@@ -85,6 +87,7 @@ impl EmbeddedNode {
             peers: self.core().peers.list_peers().len(),
             channels: channels.len(),
             usable_channels: channels.iter().filter(|channel| channel.usable).count(),
+            known_channels: self.core().graph.read_only().channels().len(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }

@@ -23,6 +23,7 @@ mod reserve;
 mod terms;
 mod upkeep;
 mod waits;
+mod withdraw;
 mod writer;
 
 use std::collections::HashMap;
@@ -47,6 +48,7 @@ pub use self::info::{Balance, Info, Peer};
 pub use self::liquidity::{Lsp, LspOffer};
 pub use self::upkeep::{Alias, BadAlias, Public};
 pub(crate) use self::waits::End;
+pub use self::withdraw::WithdrawError;
 use crate::backup::{Backup, BackupError};
 use crate::broadcast;
 use crate::chain::{ChainError, ChainSource};

@@ -183,6 +183,7 @@ impl Ground {
             chain: self.chain,
             transactions: self.transactions,
             feerates: self.feerates,
+            broadcaster: self.broadcaster,
             payments: Payments::new(Arc::clone(&self.store), Arc::clone(&self.queue)),
             store: self.store,
             queue: self.queue,

@@ -208,6 +208,28 @@ impl Wallet {
         Ok(transaction)
     }
 
+    /// As [`Wallet::fund`], with all that is in blocks, less the fee.
+    pub(crate) fn empty(
+        &self,
+        script: ScriptBuf,
+        feerate: FeeRate,
+    ) -> Result<Transaction, WalletError> {
+        let all = self.balance().confirmed;
+        let short =
+            |why: &dyn fmt::Display| WalletError::Funds { wanted: all, why: why.to_string() };
+        let mut kept = self.lock();
+        let reserved = kept.reserved.iter().copied().collect();
+        let mut builder = kept.bdk.build_tx();
+        builder.drain_wallet().drain_to(script).fee_rate(feerate);
+        builder.unspendable(reserved).exclude_unconfirmed();
+        let mut psbt = builder.finish().map_err(|e| short(&e))?;
+        kept.bdk.sign(&mut psbt, SignOptions::default()).map_err(|e| short(&e))?;
+        let transaction = psbt.extract_tx().map_err(|e| short(&e))?;
+        kept.reserved.extend(transaction.input.iter().map(|input| input.previous_output));
+        self.keep(&mut kept)?;
+        Ok(transaction)
+    }
+
     /// Frees what a transaction of [`Wallet::fund`] that will never be sent would have spent.
     pub(crate) fn forget(&self, transaction: &Transaction) {
         let mut kept = self.lock();

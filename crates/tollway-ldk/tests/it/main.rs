@@ -6,6 +6,7 @@ mod backup;
 mod chain;
 mod close;
 mod contract;
+mod digest;
 mod kill;
 mod line;
 mod lsp;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use l402::{Msat, Sat};
-use tollway_ldk::{ChannelError, Direction, NewChannel, PaymentState};
+use tollway_ldk::{ChannelError, Direction, NewChannel, PaymentState, WithdrawError};
 
 use crate::line::{Line, PATIENCE, invoice, pay, settled, until};
 
@@ -107,5 +107,45 @@ async fn payments_are_listed_by_both_sides() {
         let sum: u64 = all.iter().map(|record| record.amount.unwrap().msat()).sum();
         assert_eq!(sum, 60_000);
     }
+    line.end().await;
+}
+
+/// Money that a node has on the chain can leave it, but for what its channels need.
+#[tokio::test(flavor = "multi_thread")]
+async fn money_on_the_chain_can_be_sent_elsewhere() {
+    let line = Line::start(2).await;
+    let (alice, bob) = (line.node(0), line.node(1));
+    let address = || bob.new_onchain_address().unwrap().into_unchecked();
+    let (had, reserve) = (alice.balance().onchain.confirmed, alice.balance().reserve);
+    let bobs = bob.balance().onchain.confirmed.sat();
+    for too_much in [None, Some(had), Some(Sat::from_sat(had.sat() - reserve.sat() + 1))] {
+        let refused = alice.withdraw(address(), too_much).unwrap_err();
+        assert!(matches!(refused, WithdrawError::Reserve { .. }), "{refused}");
+    }
+    let foreign = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4".parse().unwrap();
+    let refused = alice.withdraw(foreign, Some(Sat::from_sat(1_000))).unwrap_err();
+    assert!(matches!(refused, WithdrawError::OtherNetwork(_)), "{refused}");
+
+    let txid = alice.withdraw(address(), Some(Sat::from_sat(123_456))).unwrap();
+    until(async || line.chain.mempool().iter().any(|tx| tx.compute_txid() == txid)).await;
+    line.mine(1).await;
+    assert_eq!(bob.balance().onchain.confirmed.sat(), bobs + 123_456);
+
+    // Without channels, all of it.
+    alice.close_channel(&line.channel(0), PATIENCE).await.unwrap();
+    until(async || alice.channels().is_empty() && !line.chain.mempool().is_empty()).await;
+    line.mine(6).await;
+    line.mine_until(async || {
+        alice.balance().sweeping.sat() == 0 && alice.balance().closing.sat() == 0
+    })
+    .await;
+    let all = alice.balance().onchain.confirmed.sat();
+    let bobs = bob.balance().onchain.confirmed.sat();
+    let txid = alice.withdraw(address(), None).unwrap();
+    until(async || line.chain.mempool().iter().any(|tx| tx.compute_txid() == txid)).await;
+    line.mine(1).await;
+    assert_eq!(alice.balance().onchain.confirmed.sat(), 0);
+    let came = bob.balance().onchain.confirmed.sat() - bobs;
+    assert!(came + 5_000 >= all, "{came} of {all}");
     line.end().await;
 }

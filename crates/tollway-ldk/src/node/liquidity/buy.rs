@@ -38,8 +38,10 @@ impl Core {
         if self.liquidity.lsp.is_none() {
             return false;
         }
-        let channels = self.manager.list_usable_channels();
-        let room: u64 = channels.iter().map(|channel| channel.inbound_capacity_msat).sum();
+        // A channel whose peer is away for a moment has room all the same.
+        let channels = self.manager.list_channels();
+        let ready = channels.iter().filter(|channel| channel.is_channel_ready);
+        let room: u64 = ready.map(|channel| channel.inbound_capacity_msat).sum();
         room < amount.msat()
     }
 
