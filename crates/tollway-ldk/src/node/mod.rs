@@ -208,6 +208,8 @@ impl EmbeddedNode {
         }
         if let Some(lsp) = &config.lsp {
             let id = PublicKey::from_slice(&lsp.id.0).map_err(|_| OpenNodeError::Lsp(lsp.id))?;
+            // Its channel outlives the word in the URL, and a backup must name it.
+            node.core.store.put_peer(&lsp.id.0, &lsp.address)?;
             node.keep(id, lsp.address.clone());
         }
         // Updates that were in flight when the last process died are sent on their way again.

@@ -115,6 +115,8 @@ async fn a_seller_with_nothing_is_paid() {
     }
     assert_eq!(seller.received().unwrap().1.msat(), FIRST - PRICE + 20_011_000);
     assert_eq!(seller.channels().len(), 1);
+    let peers = seller.backup().unwrap().peers;
+    assert_eq!(peers.len(), 1, "a backup names the provider: {peers:?}");
     // It is a channel like any other after a restart.
     until(async || seller.channels()[0].confirmations.is_none_or(|deep| deep > 0)).await;
     seller.stop().await;
