@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
@@ -83,10 +83,14 @@ impl Relay {
             match timeout(CONNECT, dial(&self.url)).await {
                 Ok(Ok(socket)) => {
                     tracing::info!(relay = self.url, "connected");
-                    pause = PAUSES[0];
+                    let since = Instant::now();
                     match self.attend(socket, &mut waiting).await {
                         Ended::NotWanted => return,
                         Ended::Lost => tracing::warn!(relay = self.url, "connection lost"),
+                    }
+                    // One that takes us in and turns us out again is not asked ever more often.
+                    if since.elapsed() > longest {
+                        pause = PAUSES[0];
                     }
                 }
                 Ok(Err(error)) => {

@@ -1,17 +1,21 @@
 //! `docs/purse-api.md` says what is so: its JSON has the shapes of the wire, its commands are
 //! understood, its tables have every word.
 
+use std::sync::Arc;
+
 use http::StatusCode;
-use l402::Invoice;
+use l402::operator::{About, Balance, Transfer};
 use l402::purse::{
     Info, InvoiceReply, InvoiceRequest, KindCode, OutcomeReply, PayReply, PayRequest, Refusal,
     SettledReply, WhyCode,
 };
+use l402::{Invoice, Node};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use testkit::FakeNetwork;
 
+use crate::owner::Talkative;
 use crate::running::Running;
 
 const PAGE: &str = include_str!("../../../../docs/purse-api.md");
@@ -45,13 +49,16 @@ fn every_json_block_has_the_shape_of_the_wire() {
             "invoice-reply" => drop(exactly::<InvoiceReply>(json)),
             "settled-reply" => drop(exactly::<SettledReply>(json)),
             "refusal" => drop(exactly::<Refusal>(json)),
+            "node" => drop(exactly::<About>(json)),
+            "balance" => drop(exactly::<Balance>(json)),
+            "payments" => drop(exactly::<Vec<Transfer>>(json)),
             _ => panic!("what is {name}?"),
         }
         checked.push(name);
     }
     let count = |name| checked.iter().filter(|checked| **checked == name).count();
     assert_eq!((count("pay-reply"), count("outcome-reply")), (4, 3), "every ending is shown");
-    assert_eq!(checked.len(), 11);
+    assert_eq!(checked.len(), 14);
 }
 
 #[test]
@@ -92,7 +99,8 @@ fn command(text: &str) -> (&str, Option<&str>) {
 #[tokio::test]
 async fn every_command_is_answered_in_the_shape_that_is_shown() {
     let (buyer, _) = FakeNetwork::pair();
-    let purse = Running::start(buyer.both()).await;
+    let node = Node { operator: Some(Arc::new(Talkative)), ..buyer.both() };
+    let purse = Running::start(node).await;
     let mut asked = Vec::new();
     for (_, text) in blocks().iter().filter(|(_, text)| text.starts_with("curl")) {
         let (path, body) = command(text);
@@ -107,6 +115,7 @@ async fn every_command_is_answered_in_the_shape_that_is_shown() {
             "info" => drop(exactly::<Info>(&reply)),
             "outcome" => drop(exactly::<OutcomeReply>(&reply)),
             "settled" => drop(exactly::<SettledReply>(&reply)),
+            "balance" => drop(exactly::<Balance>(&reply)),
             "pay" => {
                 exactly::<PayRequest>(body.unwrap());
                 exactly::<PayReply>(&reply);
@@ -119,7 +128,7 @@ async fn every_command_is_answered_in_the_shape_that_is_shown() {
         }
         asked.push(name);
     }
-    assert_eq!(asked, ["info", "info", "pay", "outcome", "invoice", "settled"]);
+    assert_eq!(asked, ["info", "info", "pay", "outcome", "invoice", "settled", "balance"]);
 }
 
 #[test]

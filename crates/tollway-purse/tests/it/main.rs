@@ -4,6 +4,7 @@
 
 mod documented;
 mod endings;
+mod owner;
 mod place;
 mod refusals;
 mod running;

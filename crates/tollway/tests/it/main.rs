@@ -10,6 +10,7 @@ mod buying;
 mod flags;
 mod gate;
 mod killed;
+mod lnd;
 mod market;
 mod proxying;
 mod pure;

@@ -397,7 +397,8 @@ async fn the_books_of_a_connection_show_what_it_paid_and_was_paid() {
     let theirs = Invoice::parse(made["invoice"].as_str().unwrap()).unwrap();
     let patience = Duration::from_secs(10);
     let order = PayOrder { invoice: &theirs, max_fee: Msat::ZERO, patience };
-    scene.seller.payer().pay(order).await.unwrap();
+    let guest = scene.buyer.on().node("100 sat".parse().unwrap());
+    guest.payer().pay(order).await.unwrap();
     let ours = json!({ "invoice": invoice(&scene.seller, 4).await.as_str() });
     application.ask(Sealed::Nip44, "pay_invoice", ours).await;
     let listed = application.ask(Sealed::Nip44, "list_transactions", json!({})).await;

@@ -3,6 +3,7 @@
 
 mod eclair;
 mod lnbits;
+mod owner;
 mod phoenixd;
 mod strange;
 

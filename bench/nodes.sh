@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Payments and invoices a second through each driver, against real nodes, beside the node's own API
+# doing the same over a bare keep-alive connection: lnd (a pair on a chain of its own) and the embedded
+# node.
+#
+#   bench/nodes.sh [--json] [--payments N] [--invoices N]
+#
+# lnd is built from its Go module where it is not built yet (tests/interop/lnd.sh; needs Go), or named by
+# TOLLWAY_LND. Everything listens on 127.0.0.1.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+arguments=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --json) arguments+=(--json) ;;
+        --payments | --invoices) arguments+=("$1" "$2"); shift ;;
+        *) echo "unknown argument $1; see the head of this file" >&2; exit 2 ;;
+    esac
+    shift
+done
+if [ -z "${TOLLWAY_LND:-}" ]; then
+    TOLLWAY_LND=$(tests/interop/lnd.sh) || echo "no lnd: only the embedded node is measured" >&2
+fi
+export TOLLWAY_LND
+exec cargo run --release --quiet -p tollway-nodes --example nodes -- "${arguments[@]}"

@@ -1,0 +1,190 @@
+//! How many payments and invoices a second go through a driver, beside the node's own API doing the
+//! same. `bench/nodes.sh` builds and runs it.
+
+mod lnd;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use l402::{Invoice, Invoicer, Msat, PayOrder, Payer};
+use serde_json::{Value, json};
+use tollway_ldk::{Devnet, DevnetConfig};
+
+use lnd::rig::{Lnd, pair};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// How many are under way at a time.
+const WIDTHS: [usize; 2] = [1, 32];
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+struct Row {
+    node: &'static str,
+    what: &'static str,
+    width: usize,
+    by: &'static str,
+    a_second: f64,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let (mut as_json, mut payments, mut invoices) = (false, 200, 1_000);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().unwrap_or_default().parse::<usize>();
+        match argument.as_str() {
+            "--json" => as_json = true,
+            "--payments" => payments = number()?,
+            "--invoices" => invoices = number()?,
+            other => return Err(format!("unknown argument {other}").into()),
+        }
+    }
+    let mut rows = embedded(payments, invoices).await?;
+    if lnd::binary::is_there() {
+        rows.extend(real_lnd(payments, invoices).await?);
+    }
+    print(&rows, as_json);
+    Ok(())
+}
+
+fn print(rows: &[Row], as_json: bool) {
+    for Row { node, what, width, by, a_second } in rows {
+        if as_json {
+            let row = json!({ "node": node, "what": what, "in_flight": width, "by": by,
+                "per_second": (a_second * 10.0).round() / 10.0 });
+            println!("{row}");
+        } else {
+            println!("{node:<6} {what:<9} {width:>3} in flight  by {by:<10} {a_second:>9.1}/s");
+        }
+    }
+}
+
+/// How many calls a second, `width` of them at a time.
+async fn rate<C, F>(calls: usize, width: usize, call: C) -> Result<f64, Failure>
+where
+    C: Fn(usize) -> F,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let start = Instant::now();
+    let mut under_way = tokio::task::JoinSet::new();
+    for number in 0..calls {
+        if under_way.len() >= width
+            && let Some(done) = under_way.join_next().await
+        {
+            done??;
+        }
+        under_way.spawn(call(number));
+    }
+    while let Some(done) = under_way.join_next().await {
+        done??;
+    }
+    Ok(calls as f64 / start.elapsed().as_secs_f64())
+}
+
+async fn bills(seller: &dyn Invoicer, count: usize) -> Result<Arc<Vec<Invoice>>, Failure> {
+    let mut bills = Vec::with_capacity(count);
+    for _ in 0..count {
+        bills.push(seller.invoice(Msat::from_msat(1_000), "bench", HOUR).await?);
+    }
+    Ok(Arc::new(bills))
+}
+
+/// Both sides of a driver.
+async fn through(
+    node: &'static str,
+    payer: &Arc<dyn Payer>,
+    seller: &Arc<dyn Invoicer>,
+    [payments, invoices]: [usize; 2],
+) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    for width in WIDTHS {
+        let made = rate(invoices, width, |_| {
+            let seller = Arc::clone(seller);
+            async move {
+                seller.invoice(Msat::from_msat(1_000), "bench", HOUR).await?;
+                Ok(())
+            }
+        });
+        let a_second = made.await?;
+        rows.push(Row { node, what: "invoices", width, by: "driver", a_second });
+        let bills = bills(&**seller, payments).await?;
+        let paid = rate(payments, width, |number| {
+            let (payer, bills) = (Arc::clone(payer), Arc::clone(&bills));
+            async move {
+                let invoice = &bills[number];
+                payer.pay(PayOrder { invoice, max_fee: Msat::ZERO, patience: PATIENCE }).await?;
+                Ok(())
+            }
+        });
+        let a_second = paid.await?;
+        rows.push(Row { node, what: "payments", width, by: "driver", a_second });
+    }
+    Ok(rows)
+}
+
+async fn embedded(payments: usize, invoices: usize) -> Result<Vec<Row>, Failure> {
+    let devnet = Devnet::start(DevnetConfig::default()).await?;
+    let [buyer, seller, ..] = devnet.nodes() else { return Err("two nodes".into()) };
+    let payer: Arc<dyn Payer> = Arc::clone(&buyer.node) as _;
+    let invoicer: Arc<dyn Invoicer> = Arc::clone(&seller.node) as _;
+    let rows = through("ldk", &payer, &invoicer, [payments, invoices]).await?;
+    devnet.stop().await;
+    Ok(rows)
+}
+
+async fn real_lnd(payments: usize, invoices: usize) -> Result<Vec<Row>, Failure> {
+    let pair = pair().await;
+    let payer = pair.buyer.open().await?.payer.ok_or("an admin may pay")?;
+    let seller = pair.seller.open().await?.invoicer.ok_or("an admin may be paid")?;
+    let mut rows = through("lnd", &payer, &seller, [payments, invoices]).await?;
+    let (buyer, sold) = (Bare::of(&pair.buyer)?, Bare::of(&pair.seller)?);
+    for width in WIDTHS {
+        let made = rate(invoices, width, |_| {
+            let sold = sold.clone();
+            async move {
+                let body = json!({ "value_msat": "1000", "memo": "bench", "expiry": "3600" });
+                sold.post("/v1/invoices", body).await
+            }
+        });
+        let a_second = made.await?;
+        rows.push(Row { node: "lnd", what: "invoices", width, by: "bare REST", a_second });
+        let bills = bills(&*seller, payments).await?;
+        let paid = rate(payments, width, |number| {
+            let (buyer, bill) = (buyer.clone(), bills[number].to_string());
+            async move {
+                let body = json!({ "payment_request": bill, "fee_limit_msat": "0",
+                    "timeout_seconds": 58, "no_inflight_updates": true });
+                buyer.post("/v2/router/send", body).await
+            }
+        });
+        let a_second = paid.await?;
+        rows.push(Row { node: "lnd", what: "payments", width, by: "bare REST", a_second });
+    }
+    Ok(rows)
+}
+
+/// A node's REST port and nothing more.
+#[derive(Clone)]
+struct Bare {
+    http: reqwest::Client,
+    at: String,
+    macaroon: String,
+}
+
+impl Bare {
+    fn of(lnd: &Lnd) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder().danger_accept_invalid_certs(true).build()?;
+        let macaroon = std::fs::read(lnd.macaroon("admin"))?;
+        let macaroon = hex::DisplayHex::to_lower_hex_string(&macaroon[..]);
+        Ok(Self { http, at: format!("https://127.0.0.1:{}", lnd.rest_port), macaroon })
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Result<(), Failure> {
+        let request = self.http.post(format!("{}{path}", self.at));
+        let request = request.header("grpc-metadata-macaroon", &self.macaroon);
+        let answer = request.body(body.to_string()).send().await?.error_for_status()?;
+        let text = answer.text().await?;
+        if text.contains("\"FAILED\"") { Err(text.into()) } else { Ok(()) }
+    }
+}

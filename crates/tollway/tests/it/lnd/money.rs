@@ -1,0 +1,119 @@
+//! Money through the whole stack, with real lnd nodes at one end or at both.
+
+use std::time::Duration;
+
+use l402::{Keyring, MasterKey, NodeUrl};
+use testkit::Origin;
+use tokio::net::TcpListener;
+use tollway_gateway::{Config, Gateway};
+
+use super::binary::is_there;
+use super::rig::{Lnd, pair};
+use crate::gate::{At, Gate};
+use crate::market::run;
+use crate::run::tollway;
+
+/// A gateway that is paid on that lnd, at a door of its own.
+async fn sell(origin: &Origin, seller: &Lnd) -> Gate {
+    let url = NodeUrl::new(seller.url(&seller.macaroon("invoice")));
+    let node = l402::node::open(&url, tollway_nodes::DRIVERS).await.unwrap();
+    let text = format!(
+        "[[service]]\nname = \"weather\"\nupstream = \"{}\"\nprice = \"10 sat\"\n",
+        origin.url("")
+    );
+    let config = Config::read(&text).unwrap();
+    let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
+    let gateway = Gateway::open(&config, node.invoicer.unwrap(), keyring).await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let _ = gateway.serve(listener, std::future::pending()).await;
+    });
+    Gate::tcp(address).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_bought_from_lnd_to_lnd() {
+    if !is_there() {
+        return;
+    }
+    let pair = pair().await;
+    let home = tempfile::tempdir().unwrap();
+    let origin = Origin::start().await;
+    let door = sell(&origin, &pair.seller).await;
+    let before = pair.seller.received().await;
+    let url = format!("http://{}/weather/berlin", door.address());
+    let buyer = pair.buyer.url(&pair.buyer.macaroon("admin"));
+    let said = run(tollway(home.path(), ["get", &url, "--node", &buyer])).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.contains("/weather/berlin"), "{said:?}");
+    let said = run(tollway(home.path(), ["get", &url])).await;
+    assert_eq!(said.code, 0, "the token is kept: {said:?}");
+    assert_eq!(pair.seller.received().await.msat() - before.msat(), 10_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_buyers_lnd_killed_in_mid_payment_pays_once_and_delivers() {
+    if !is_there() {
+        return;
+    }
+    let mut pair = pair().await;
+    let home = tempfile::tempdir().unwrap();
+    let origin = Origin::start().await;
+    let door = sell(&origin, &pair.seller).await;
+    let before = pair.seller.received().await;
+    let url = format!("http://{}/weather/paris", door.address());
+    let buyer = pair.buyer.url(&pair.buyer.macaroon("admin"));
+    // The bill is out; the node is killed as soon as the payment is in its books, however far it is.
+    door.hold("GET /weather/paris", 0, At::Answer);
+    let args = ["get", &url, "--node", &buyer, "--patience", "20"];
+    let mut buying = tokio::process::Command::from(tollway(home.path(), args));
+    let buying = buying.kill_on_drop(true).spawn().unwrap();
+    door.reached().await;
+    let path = "/v1/payments?include_incomplete=true&reversed=true&max_payments=1";
+    let last = pair.buyer.get(path).await["last_index_offset"].clone();
+    door.release();
+    pair.buyer
+        .until("the payment is begun", async || {
+            pair.buyer.get(path).await["last_index_offset"] != last
+        })
+        .await;
+    pair.buyer.kill();
+    let ended = buying.wait_with_output().await.unwrap();
+    assert!(matches!(ended.status.code(), Some(0 | 7)), "paid, or not known: {ended:?}");
+    pair.buyer.start();
+    pair.buyer.synced().await;
+    pair.usable().await;
+    let mut said = run(tollway(home.path(), ["get", &url, "--node", &buyer])).await;
+    let start = std::time::Instant::now();
+    while said.code != 0 && start.elapsed() < Duration::from_secs(90) {
+        assert!(said.code == 7, "{said:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        said = run(tollway(home.path(), ["get", &url, "--node", &buyer])).await;
+    }
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(pair.seller.received().await.msat() - before.msat(), 10_000, "it is paid once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_macaroon_lacks_and_a_swapped_certificate_are_named_by_get() {
+    if !is_there() {
+        return;
+    }
+    let pair = pair().await;
+    let home = tempfile::tempdir().unwrap();
+    let origin = Origin::start().await;
+    let door = sell(&origin, &pair.seller).await;
+    let url = format!("http://{}/weather/rome", door.address());
+    let narrow = pair.buyer.bake("unable", &["/lnrpc.Lightning/GetInfo"]).await;
+    let said = run(tollway(home.path(), ["get", &url, "--node", &pair.buyer.url(&narrow)])).await;
+    assert_eq!(said.code, 9, "{said:?}");
+    assert!(said.stderr.contains("uri:/routerrpc.Router/SendPaymentV2"), "{said:?}");
+    let other = format!("cert=file:{}", pair.seller.cert().display());
+    let right = format!("cert=file:{}", pair.buyer.cert().display());
+    let swapped = pair.buyer.url(&pair.buyer.macaroon("admin")).replace(&right, &other);
+    let said = run(tollway(home.path(), ["get", &url, "--node", &swapped])).await;
+    assert_eq!(said.code, 9, "{said:?}");
+    assert!(said.stderr.contains("certificate that is not trusted"), "{said:?}");
+    assert_eq!(origin.received().len(), 0);
+}
