@@ -44,7 +44,7 @@ impl Command for NodeBalance {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "warn");
-        let node = nodes::operate(&args.node.url("look at")?, shell).await?;
+        let node = nodes::operate(&args.node.url("look at", shell)?, shell).await?;
         Ok(Output::new(&Report(node.balance().await.map_err(NodeFailure::from)?)))
     }
 }

@@ -54,7 +54,7 @@ impl Command for NodeDoctor {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "error");
-        let url = args.node.url("look at")?;
+        let url = args.node.url("look at", shell)?;
         let findings = examine(&ask(&url, args.purposes, shell).await?);
         let wrong = findings.iter().any(|finding| finding.verdict == Verdict::Wrong);
         let exit = if wrong { Exit::General } else { Exit::Ok };

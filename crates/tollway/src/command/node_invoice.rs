@@ -65,7 +65,7 @@ impl Command for NodeInvoice {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "warn");
-        let node = nodes::open_invoicer(&args.node.url("be paid by")?, shell).await?;
+        let node = nodes::open_invoicer(&args.node.url("be paid by", shell)?, shell).await?;
         let expiry = Duration::from_secs(args.expiry);
         let invoice = node.invoice(args.amount, &args.memo, expiry).await;
         let invoice = invoice.map_err(NodeFailure::NoInvoice)?;

@@ -71,7 +71,7 @@ impl Command for NodeOpenChannel {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { peer, amount, push, public, node } = read(args);
         log::start(shell, "warn");
-        let node = nodes::operate(&node.url("open a channel with")?, shell).await?;
+        let node = nodes::operate(&node.url("open a channel with", shell)?, shell).await?;
         let order = ChannelOrder { peer: peer.id, at: peer.at, amount, push, public };
         let opening = node.open_channel(&order).await.map_err(NodeFailure::from)?;
         Ok(Output::new(&Report(opening)))

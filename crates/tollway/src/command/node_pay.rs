@@ -73,7 +73,7 @@ impl Command for NodePay {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "warn");
-        let url = args.node.url("pay with")?;
+        let url = args.node.url("pay with", shell)?;
         let invoice = invoice_decode::read_invoice(&args.invoice)?;
         let amount = invoice.amount();
         if let Some(limit) = args.max_cost.filter(|limit| amount > *limit) {

@@ -51,7 +51,7 @@ impl Command for NodePayments {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "warn");
-        let node = nodes::operate(&args.node.url("look at")?, shell).await?;
+        let node = nodes::operate(&args.node.url("look at", shell)?, shell).await?;
         let payments = node.payments(args.limit).await.map_err(NodeFailure::from)?;
         Ok(Output::new(&Report { payments }))
     }

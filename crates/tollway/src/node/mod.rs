@@ -29,9 +29,14 @@ pub(crate) struct NodeFlag {
 }
 
 impl NodeFlag {
-    /// Its URL, for a command that does `what` with it.
-    pub(crate) fn url(&self, what: &'static str) -> Result<NodeUrl, Failure> {
-        self.node.as_ref().map(NodeUrl::new).ok_or(Failure::NoNode(what))
+    /// Its URL, for a command that does `what` with it: the flag's, the environment's, or the one in
+    /// the user's settings.
+    pub(crate) fn url(&self, what: &'static str, shell: &Shell) -> Result<NodeUrl, Failure> {
+        let named = match &self.node {
+            Some(node) => Some(node.clone()),
+            None => Settings::load(shell)?.node,
+        };
+        named.map(NodeUrl::new).ok_or(Failure::NoNode(what))
     }
 }
 
