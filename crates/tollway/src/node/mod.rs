@@ -18,6 +18,7 @@ pub(crate) use setup_failure::SetupFailure;
 
 use crate::failure::Failure;
 use crate::settings;
+use crate::settings::Settings;
 use crate::shell::Shell;
 
 /// The node that a command is about.
