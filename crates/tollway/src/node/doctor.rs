@@ -1,7 +1,7 @@
 //! What the doctor says of a node: facts in, findings out. Asking the node is `command/node_doctor.rs`.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use l402::operator::{About, Balance, Channel, ChannelState, OperateError, Right, Rights};
 use l402::{Msat, NodeErrorKind, OpenError};
@@ -221,7 +221,7 @@ fn opens(facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn open_file(path: &PathBuf) -> Finding {
+fn open_file(path: &Path) -> Finding {
     let path = path.display();
     Finding::new("secret", Verdict::Warning, format!("others can read {path}"))
         .fixed_by(format!("chmod 600 {path}"))

@@ -17,8 +17,11 @@ async fn operate(url: &str) -> Arc<dyn Operator> {
     l402::node::operate(&NodeUrl::new(url), tollway_nodes::DRIVERS).await.unwrap()
 }
 
+/// What is answered at each path.
+type Answers = &'static [(&'static str, fn() -> Value)];
+
 /// A server with one answer for each path.
-async fn server(answers: &'static [(&'static str, fn() -> Value)], tls: bool) -> Fake {
+async fn server(answers: Answers, tls: bool) -> Fake {
     let script = move |asked: Asked| async move {
         let path = asked.path.split('?').next().unwrap_or_default();
         match answers.iter().find(|(known, _)| *known == path) {
