@@ -75,7 +75,7 @@ pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![reachable(facts)];
     findings.extend(credential(facts));
     let Ok(about) = &facts.about else {
-        findings.extend(facts.open_files.iter().map(open_file));
+        findings.extend(facts.open_files.iter().map(|path| open_file(path)));
         return findings;
     };
     findings.push(synced(about));
@@ -83,7 +83,7 @@ pub(crate) fn examine(facts: &Facts) -> Vec<Finding> {
     findings.push(clock(about));
     findings.extend(peers(about));
     findings.extend(opens(facts));
-    findings.extend(facts.open_files.iter().map(open_file));
+    findings.extend(facts.open_files.iter().map(|path| open_file(path)));
     findings.extend(channels(facts));
     findings.extend(liquidity(facts));
     findings
