@@ -29,7 +29,7 @@ impl Owner {
              # What is sold.\n[[service]]\nname = \"api\" # its name\nupstream = \"{2}\"\n\
              price = \"10 sat\"\n",
             home.path().display(),
-            market.node(),
+            market.till(),
             market.origin.url(""),
         );
         std::fs::write(home.path().join("gateway.toml"), text).unwrap();

@@ -38,6 +38,7 @@ impl Market {
         let gateway = gateway(&origin, &seller).await;
         let socket = folder.path().join("real.sock");
         serve_purse(&socket, buyer.both()).await;
+        serve_purse(&folder.path().join("seller.sock"), seller.both()).await;
         let purse = Gate::unix(&folder.path().join("purse.sock"), &socket).await;
         let door = Gate::tcp(gateway).await;
         Self { folder, origin, buyer, seller, door, purse }
@@ -49,6 +50,11 @@ impl Market {
 
     pub(crate) fn node(&self) -> String {
         format!("purse:{}", self.purse.address())
+    }
+
+    /// The seller's node, for a gateway in a process of its own.
+    pub(crate) fn till(&self) -> String {
+        format!("purse:{}", self.folder.path().join("seller.sock").display())
     }
 
     /// `tollway get` for that path, paying with the purse.

@@ -10,7 +10,7 @@ use tollway_gateway::{Config, Gateway};
 
 async fn gateway(schemes: &str, origin: &Origin, seller: &FakeNode) -> String {
     let text = format!(
-        "schemes = {schemes}\n[[service]]\nname = \"weather\"\nupstream = \"{}\"\nprice = \"10 sat\"\n",
+        "[[service]]\nname = \"weather\"\nupstream = \"{}\"\nprice = \"10 sat\"\nschemes = {schemes}\n",
         origin.url("")
     );
     let config = Config::read(&text).unwrap();
