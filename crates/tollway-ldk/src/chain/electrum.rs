@@ -14,6 +14,7 @@ use bdk_wallet::chain::spk_client::{FullScanRequest, FullScanResponse, SyncReque
 use bitcoin::{BlockHash, FeeRate, Transaction};
 use lightning::chain::Filter;
 use lightning_transaction_sync::ElectrumSyncClient;
+use tokio::sync::Mutex;
 use url::Url;
 
 use super::address::{Form, ServerUrlError, shown};
@@ -36,10 +37,15 @@ const BATCH: usize = 10;
 /// An Electrum server tells fee rates in bitcoin per 1000 virtual bytes, we reckon in satoshi for one.
 const PER_VBYTE: f64 = 100_000.0;
 
+/// Whose turn it is to use the connection. `electrum-client` 0.24 can lose the word by which one waiting
+/// thread makes another the reader; then all of them wait for ever, with the answer unread.
+type Turn = Arc<Mutex<()>>;
+
 /// A client of one Electrum server. Clones share its connection.
 #[derive(Clone)]
 pub struct Electrum {
     client: Arc<Client>,
+    turn: Turn,
     address: String,
     poll: Duration,
 }
@@ -65,9 +71,10 @@ impl Electrum {
         let parsed = read(url).map_err(invalid)?;
         let (address, url) = (shown(&parsed), url.trim_end_matches('/').to_owned());
         let config = ConfigBuilder::new().timeout(Some(PATIENCE_SECS)).retry(RETRIES).build();
-        let client = apart(move || Client::from_config(&url, config)).await;
+        let turn = Turn::default();
+        let client = apart(&turn, move || Client::from_config(&url, config)).await;
         let client = client.map_err(|error| failed(&address, "connect", error))?;
-        Ok(Self { client: Arc::new(client), address, poll })
+        Ok(Self { client: Arc::new(client), turn, address, poll })
     }
 
     async fn ask<T: Send + 'static>(
@@ -76,7 +83,7 @@ impl Electrum {
         question: impl FnOnce(&Client) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, ChainError> {
         let client = Arc::clone(&self.client);
-        let answer = apart(move || question(&client)).await;
+        let answer = apart(&self.turn, move || question(&client)).await;
         answer.map_err(|error| failed(&self.address, method, error))
     }
 
@@ -103,9 +110,15 @@ fn read(url: &str) -> Result<Url, ServerUrlError> {
     }
 }
 
-/// Runs what waits in a thread that may wait.
-async fn apart<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(what).await {
+/// Runs what waits in a thread that may wait, when it is its turn. The turn lasts until the thread is
+/// done, also when nobody wants the answer any more.
+async fn apart<T: Send + 'static>(turn: &Turn, what: impl FnOnce() -> T + Send + 'static) -> T {
+    let ours = Arc::clone(turn).lock_owned().await;
+    let task = tokio::task::spawn_blocking(move || {
+        let _ours = ours;
+        what()
+    });
+    match task.await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is ending, and nobody will hear the answer.
@@ -183,6 +196,7 @@ impl ChainSource for Electrum {
         Follow::Transactions(Box::new(Asked {
             sync: Arc::new(sync),
             bdk: Arc::new(BdkElectrumClient::new(Arc::clone(&self.client))),
+            turn: Arc::clone(&self.turn),
             address: self.address.clone(),
         }))
     }
@@ -192,6 +206,7 @@ impl ChainSource for Electrum {
 struct Asked {
     sync: Arc<ElectrumSyncClient<Arc<Log>>>,
     bdk: Arc<BdkElectrumClient<Arc<Client>>>,
+    turn: Turn,
     address: String,
 }
 
@@ -210,7 +225,7 @@ impl Transactions for Asked {
     async fn sync(&self, parts: Vec<Part>) -> Result<(), ChainError> {
         let sync = Arc::clone(&self.sync);
         // It says no more than that it failed; it has logged why.
-        apart(move || sync.sync(parts)).await.map_err(|error| ChainError::Unreachable {
+        apart(&self.turn, move || sync.sync(parts)).await.map_err(|error| ChainError::Unreachable {
             address: self.address.clone(),
             source: Box::new(error),
         })
@@ -221,7 +236,7 @@ impl Transactions for Asked {
         request: SyncRequest<(KeychainKind, u32)>,
     ) -> Result<SyncResponse, ChainError> {
         let bdk = Arc::clone(&self.bdk);
-        let answer = apart(move || bdk.sync(request, BATCH, false)).await;
+        let answer = apart(&self.turn, move || bdk.sync(request, BATCH, false)).await;
         answer.map_err(|error| self.failed(error))
     }
 
@@ -230,7 +245,8 @@ impl Transactions for Asked {
         request: FullScanRequest<KeychainKind>,
     ) -> Result<FullScanResponse<KeychainKind>, ChainError> {
         let bdk = Arc::clone(&self.bdk);
-        let answer = apart(move || bdk.full_scan(request, STOP_GAP, BATCH, false)).await;
+        let answer =
+            apart(&self.turn, move || bdk.full_scan(request, STOP_GAP, BATCH, false)).await;
         answer.map_err(|error| self.failed(error))
     }
 }

@@ -173,6 +173,25 @@ with_each_server!(
     reorganisations
 );
 
+/// The client library loses answers when two threads wait for one connection, and then both wait for
+/// ever: so there is never more than one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_questions_at_once_are_all_answered() {
+    let chain = Simulated::in_memory();
+    let (_server, source) = serve(&chain, Kind::Electrum).await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let source = Arc::clone(&source);
+        asking.spawn(async move {
+            for _ in 0..200 {
+                source.tip().await.unwrap();
+            }
+        });
+    }
+    let all = async { while asking.join_next().await.is_some_and(|asked| asked.is_ok()) {} };
+    tokio::time::timeout(PATIENCE, all).await.expect("every question is answered");
+}
+
 /// The server goes and another comes in its place: nothing is lost, and payments did not wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_is_waited_for() {
