@@ -234,6 +234,7 @@ async fn a_gateway_that_is_killed_while_it_writes_leaves_a_whole_file() {
             owner.gateway.signal("-KILL").await;
         };
         tokio::join!(hammer, kill);
+        owner.gateway.ended().await;
         let text = owner.text();
         let config = Config::read(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
         assert_eq!(config.services.len(), 1);
