@@ -22,8 +22,11 @@ async fn a_node_tells_its_owner_who_it_is_and_what_it_has() {
     }
     let pair = pair().await;
     let owner = operate(&pair.buyer.url(&pair.buyer.macaroon("readonly"))).await;
+    // A block that has just come makes lnd fall behind for a moment.
+    let in_step = async || owner.about().await.unwrap().synced == Some(true);
+    pair.buyer.until("lnd says that it is in step", in_step).await;
     let about = owner.about().await.unwrap();
-    assert_eq!((about.network, about.synced), (Some(Network::Regtest), Some(true)));
+    assert_eq!(about.network, Some(Network::Regtest));
     assert!(about.id.is_some() && about.height.unwrap() > 0 && about.peers.unwrap() > 0);
     assert!(about.version.unwrap().starts_with("0."));
     assert!(about.clock_ahead_s.unwrap().abs() < 60, "it is this machine's clock");
