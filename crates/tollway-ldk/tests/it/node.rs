@@ -136,7 +136,10 @@ async fn money_on_the_chain_can_be_sent_elsewhere() {
     until(async || alice.channels().is_empty() && !line.chain.mempool().is_empty()).await;
     line.mine(6).await;
     line.mine_until(async || {
-        alice.balance().sweeping.sat() == 0 && alice.balance().closing.sat() == 0
+        let balance = alice.balance();
+        let closed = balance.sweeping.sat() == 0 && balance.closing.sat() == 0;
+        // What the channel held has come.
+        closed && balance.onchain.confirmed > had
     })
     .await;
     let all = alice.balance().onchain.confirmed.sat();
@@ -144,7 +147,7 @@ async fn money_on_the_chain_can_be_sent_elsewhere() {
     let txid = alice.withdraw(address(), None).unwrap();
     until(async || line.chain.mempool().iter().any(|tx| tx.compute_txid() == txid)).await;
     line.mine(1).await;
-    assert_eq!(alice.balance().onchain.confirmed.sat(), 0);
+    until(async || alice.balance().onchain.confirmed.sat() == 0).await;
     let came = bob.balance().onchain.confirmed.sat() - bobs;
     assert!(came + 5_000 >= all, "{came} of {all}");
     line.end().await;
