@@ -69,6 +69,8 @@ impl<'a> Desk<'a> {
         let lead = |path: &str| self.tariff.terms(&head.method, path);
         let terms = readings.agree(lead).map_err(BadRequest::from)?;
         let visitor = Visitor { head, readings: &readings, address, now };
+        // What has to wait for others is in a box of its own: whoever is paid for, and every connection
+        // that lies idle, would carry room for it otherwise.
         match gate::judge(self.tariff, &terms, self.till, head, address, now) {
             Ok(Verdict::Admit(permit)) => {
                 self.count(&visitor, &permit)?;
@@ -78,23 +80,25 @@ impl<'a> Desk<'a> {
                 // Who comes too often loses no use by it.
                 let token = Some(credential.verified().token_id());
                 self.limit(&visitor, token)?;
-                match check(self.till, self.tariff, &credential, now, self.parent).await? {
+                let checked = check(self.till, self.tariff, &credential, now, self.parent);
+                match Box::pin(checked).await? {
                     Some(checked) => Ok(self.noted(credential.permit(checked), now)),
-                    None => self.ask(&visitor, &terms, Shut::Spent).await,
+                    None => Box::pin(self.ask(&visitor, &terms, Shut::Spent)).await,
                 }
             }
             Ok(Verdict::Claim(payment)) => {
                 self.limit(&visitor, None)?;
-                match claim(self.till, self.tariff, payment, head, now, self.parent).await? {
+                let claimed = claim(self.till, self.tariff, payment, head, now, self.parent);
+                match Box::pin(claimed).await? {
                     Outcome::Pass(permit) => Ok(self.noted(permit, now)),
-                    Outcome::Used => self.ask(&visitor, &terms, Shut::Used).await,
+                    Outcome::Used => Box::pin(self.ask(&visitor, &terms, Shut::Used)).await,
                     Outcome::Again(again) => Err(Ended::Again(Box::new(again))),
                 }
             }
             Err(why @ (Shut::Two | Shut::Unreadable(ChargeMalformed::Several))) => {
                 Err(Ended::TwoCredentials(why))
             }
-            Err(why) => self.ask(&visitor, &terms, why).await,
+            Err(why) => Box::pin(self.ask(&visitor, &terms, why)).await,
         }
     }
 

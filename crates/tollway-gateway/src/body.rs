@@ -29,7 +29,7 @@ const LONGEST_UNWANTED: Duration = Duration::from_secs(5);
 /// dropped, the request's line is written to the access log.
 pub struct Body {
     kind: Kind,
-    entry: Option<Entry>,
+    entry: Option<Box<Entry>>,
     /// Writes it down for whoever asks the same again.
     keep: Option<Box<Keep>>,
     /// The form in which a page reads it, where that is not the upstream's.
@@ -88,7 +88,7 @@ impl Body {
     }
 
     /// Gives it the line to write when it ends.
-    pub(crate) fn with_entry(mut self, entry: Option<Entry>) -> Self {
+    pub(crate) fn with_entry(mut self, entry: Option<Box<Entry>>) -> Self {
         self.entry = entry;
         self
     }
@@ -173,7 +173,7 @@ impl Drop for Body {
     fn drop(&mut self) {
         // A body whose length is known is not read beyond its last byte.
         if http_body::Body::is_end_stream(self) {
-            self.entry.iter_mut().for_each(Entry::whole);
+            self.entry.iter_mut().for_each(|entry| entry.whole());
             self.keep.iter_mut().for_each(|keep| keep.whole());
         }
     }

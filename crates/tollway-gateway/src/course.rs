@@ -23,7 +23,7 @@ pub(crate) struct Course<'a> {
     started: Instant,
     metrics: &'a ServiceMetrics,
     outcome: Outcome,
-    entry: Option<Entry>,
+    entry: Option<Box<Entry>>,
     trace: Option<Trace>,
     answered: bool,
 }
@@ -88,7 +88,7 @@ impl<'a> Course<'a> {
     }
 
     /// It has its answer. What is left is the log's line, to be written when the body has left.
-    pub(crate) fn answered(mut self, status: StatusCode) -> Option<Entry> {
+    pub(crate) fn answered(mut self, status: StatusCode) -> Option<Box<Entry>> {
         self.answered = true;
         self.metrics.ended(self.outcome, self.started.elapsed());
         if let Some(trace) = self.trace.take() {

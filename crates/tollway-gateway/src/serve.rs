@@ -296,13 +296,14 @@ impl Talk {
         let service = service_fn(|request: Request<Incoming>| {
             connection.used.store(true, Ordering::Relaxed);
             let (gateway, connection) = (gateway.clone(), Arc::clone(&connection));
-            async move {
+            // In a box, so that a connection that lies idle does not keep room for a request.
+            Box::pin(async move {
                 let snapshot = gateway.snapshot();
                 Ok::<_, Infallible>(match door {
                     Door::Services => handle(snapshot, gateway.till(), &connection, request).await,
                     Door::Redirect(port) => redirect::answer(&snapshot, port, request),
                 })
-            }
+            })
         });
         let mut talk = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         // The builder's own timeout begins only when it knows which HTTP is spoken, so whoever sends

@@ -45,7 +45,8 @@ pub(crate) struct Traces {
 /// The span of one request.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    span: Span,
+    /// Boxed, because most requests carry room for one and have none.
+    span: Box<Span>,
     parent: Arc<Parent>,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Parent {
 
 /// The span of one step. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Step(Span);
+pub(crate) struct Step(Box<Span>);
 
 impl Traces {
     fn new(provider: SdkTracerProvider, per_million: u32) -> Self {
@@ -98,7 +99,7 @@ impl Traces {
         let builder = builder.with_kind(SpanKind::Server).with_attributes(attributes);
         let span = self.tracer.build_with_context(builder, &from);
         let (tracer, context) = (self.tracer.clone(), span.span_context().clone());
-        Some(Trace { span, parent: Arc::new(Parent { tracer, context }) })
+        Some(Trace { span: Box::new(span), parent: Arc::new(Parent { tracer, context }) })
     }
 
     /// Hands over what was recorded, before a gateway's end.
@@ -153,7 +154,7 @@ impl Parent {
     pub(crate) fn step(&self, name: &'static str) -> Step {
         let context = Context::new().with_remote_span_context(self.context.clone());
         let builder = self.tracer.span_builder(name).with_kind(SpanKind::Client);
-        Step(self.tracer.build_with_context(builder, &context))
+        Step(Box::new(self.tracer.build_with_context(builder, &context)))
     }
 
     /// Lets whoever serves the request in this process go on with the trace.

@@ -86,6 +86,17 @@ impl Upstream {
             let answer = server.send(request, host, takes_trailers, &permit).await?;
             return Ok((answer, None));
         }
+        Box::pin(self.send_to_one(request, host, takes_trailers, permit)).await
+    }
+
+    /// The same with a choice of servers.
+    async fn send_to_one(
+        &self,
+        request: Request<Upload>,
+        host: Option<HeaderValue>,
+        takes_trailers: bool,
+        permit: Permit,
+    ) -> Result<(Response<Incoming>, Option<Busy>), UpstreamError> {
         let spare = request.body().is_end_stream().then(|| copy_head(&request));
         let mut next = Some(request);
         let mut tried = vec![false; self.servers.len()];
