@@ -69,7 +69,11 @@ fn main() -> ExitCode {
 
 fn run(shell: &Shell, matches: &clap::ArgMatches) -> Result<output::Output, Failure> {
     let (command, args) = cli::find(matches);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut builder = match command.serves() {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|source| Failure::Io { what: "starting the program's threads".into(), source })?;

@@ -43,6 +43,10 @@ impl Command for Demo {
         Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
     }
 
+    fn serves(&self) -> bool {
+        true
+    }
+
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { keep } = read(args);
         log::start(shell, "error");

@@ -77,6 +77,10 @@ impl Command for DevnetUp {
         Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
     }
 
+    fn serves(&self) -> bool {
+        true
+    }
+
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { folder, nodes, capacity, rpc, esplora, electrum } = read(args);
         log::start(shell, "warn");

@@ -64,6 +64,12 @@ pub(crate) trait Command: Send + Sync {
     /// Its arguments and help, with at least one example.
     fn define(&self, command: clap::Command) -> clap::Command;
 
+    /// Whether it serves others for as long as it runs, on all cores. What does not has one thread:
+    /// nothing then has to wake another one, which is most of what a short command would wait for.
+    fn serves(&self) -> bool {
+        false
+    }
+
     /// Does it. What it returns is printed on stdout in the format that was asked for; talk goes to
     /// stderr by way of the shell, as it happens.
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure>;

@@ -84,6 +84,10 @@ impl Command for NodeRun {
         Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
     }
 
+    fn serves(&self) -> bool {
+        true
+    }
+
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "info");

@@ -105,6 +105,10 @@ impl Command for PayProxyCommand {
         Arguments::augment_args(command.about(about).after_help(after))
     }
 
+    fn serves(&self) -> bool {
+        true
+    }
+
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { listen, password, pay_host, ca_dir, tls, pay } = read(args);
         log::start(shell, "warn");

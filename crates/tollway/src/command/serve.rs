@@ -59,6 +59,10 @@ impl Command for Serve {
         Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
     }
 
+    fn serves(&self) -> bool {
+        true
+    }
+
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         let text = read_text(&args.config)?;

@@ -110,6 +110,19 @@ impl SqliteWallet {
         self.with_file(doing, move |file| work(&file.rows())).await
     }
 
+    /// As [`SqliteWallet::with`], for a short look that every request waits for: where nobody else has
+    /// the file it is taken here and now, because handing it to another thread and back costs more
+    /// than to read a page that the system has in memory.
+    async fn glance<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Rows<'_>) -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, WalletError> {
+        if let Ok(file) = self.file.try_lock() {
+            return work(&file.rows()).map_err(|failed| self.failed("read", failed));
+        }
+        self.with("read", work).await
+    }
+
     async fn with_file<T: Send + 'static>(
         &self,
         doing: &'static str,
@@ -118,12 +131,8 @@ impl SqliteWallet {
         let file = Arc::clone(&self.file);
         let working = move || work(&mut file.lock().expect("nothing panics under this lock"));
         let worked = tokio::task::spawn_blocking(working).await;
-        worked.expect("reading and writing a wallet does not panic").map_err(
-            |failed| match failed {
-                Failed::Sqlite(error) => self.storage(doing, error),
-                Failed::Wallet(error) => error,
-            },
-        )
+        let worked = worked.expect("reading and writing a wallet does not panic");
+        worked.map_err(|failed| self.failed(doing, failed))
     }
 
     /// Runs `work` in one transaction: all that it writes is there, or nothing of it.
@@ -159,6 +168,13 @@ impl SqliteWallet {
 
     fn set_vault(&self, vault: Vault) {
         self.file.lock().expect("nothing panics under this lock").vault = vault;
+    }
+
+    fn failed(&self, doing: &'static str, failed: Failed) -> WalletError {
+        match failed {
+            Failed::Sqlite(error) => self.storage(doing, error),
+            Failed::Wallet(error) => error,
+        }
     }
 
     fn storage(
@@ -204,7 +220,7 @@ impl Wallet for SqliteWallet {
 
     async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
         let (origin, path) = (origin.to_string(), path.to_owned());
-        self.with("read", move |database| {
+        self.glance(move |database| {
             let usable = "origin = ?1 AND standing NOT IN ('begun', 'quarantined')";
             let newest = "ORDER BY paid_ms DESC, rowid DESC";
             let rest = format!(
