@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Payments and invoices a second through each driver, against real nodes, beside the node's own API
 # doing the same over a bare keep-alive connection: lnd (a pair on a chain of its own) and the embedded
-# node.
+# node. And bills (402) a second from a gateway that is paid on that lnd, beside lnd's own invoices.
 #
 #   bench/nodes.sh [--json] [--payments N] [--invoices N]
 #
@@ -23,4 +23,7 @@ if [ -z "${TOLLWAY_LND:-}" ]; then
     TOLLWAY_LND=$(tests/interop/lnd.sh) || echo "no lnd: only the embedded node is measured" >&2
 fi
 export TOLLWAY_LND
+cargo build --release --quiet -p tollway
+TOLLWAY_PROGRAM=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/tollway
+export TOLLWAY_PROGRAM
 exec cargo run --release --quiet -p tollway-nodes --example nodes -- "${arguments[@]}"

@@ -50,6 +50,7 @@ mod keep;
 mod known;
 mod layer;
 mod limits;
+mod line;
 mod log;
 pub mod matching;
 mod memo;

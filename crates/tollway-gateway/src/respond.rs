@@ -203,6 +203,7 @@ fn answer(ended: &Ended) -> Answer {
         | Ended::Till(
             TillError::Node(_)
             | TillError::Silent(_)
+            | TillError::Full
             | TillError::WrongAmount { .. }
             | TillError::Charge
             | TillError::Random(_),

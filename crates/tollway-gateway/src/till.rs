@@ -11,6 +11,7 @@ use l402::{Identifier, Invoice, Invoicer, Keyring, Macaroon, Msat, NodeError};
 use crate::books::Books;
 use crate::gate::Shut;
 use crate::known::Known;
+use crate::line::{Full, Line};
 use crate::metrics::Metrics;
 use crate::payment::{self, Binding};
 use crate::rule::Terms;
@@ -26,8 +27,10 @@ pub(crate) struct Till {
     pub(crate) books: Arc<Books>,
     /// What one-time challenges are bound with.
     pub(crate) charge_keys: ChargeKeys,
-    /// How long the node may take to make an invoice.
+    /// How long the node may take to make an invoice, the wait for a turn included.
     pub(crate) patience: Duration,
+    /// Who waits for the node.
+    line: Line,
     pub(crate) metrics: Arc<Metrics>,
     /// Where it is told what became of requests, if anywhere.
     pub(crate) traces: Option<Traces>,
@@ -72,6 +75,9 @@ pub(crate) enum TillError {
     /// The node says nothing.
     #[error("the node made no invoice within {0:?}")]
     Silent(Duration),
+    /// More invoices are asked for than the node can make.
+    #[error("more requests wait for an invoice than the node can make in time")]
+    Full,
     /// What the node made is not what it was asked for; handing it out would sell at its price.
     #[error("the node was asked for an invoice over {asked} and made one over {made}")]
     WrongAmount {
@@ -104,6 +110,7 @@ impl Till {
             books,
             charge_keys,
             patience,
+            line: Line::default(),
             metrics,
             traces: None,
         }
@@ -138,9 +145,16 @@ impl Till {
     }
 
     async fn invoice(&self, order: &Order<'_>, amount: Msat) -> Result<Invoice, TillError> {
-        let made = self.invoicer.invoice(amount, order.memo, order.tariff.invoice_expiry);
         let (began, step) = (Instant::now(), order.parent.map(|parent| parent.step("invoice")));
-        let made = tokio::time::timeout(self.patience, made).await;
+        let made = async {
+            let _turn = self.line.turn().await?;
+            Ok(self.invoicer.invoice(amount, order.memo, order.tariff.invoice_expiry).await)
+        };
+        let made = match tokio::time::timeout(self.patience, made).await {
+            Ok(Err(Full)) => return Err(TillError::Full),
+            Ok(Ok(made)) => Ok(made),
+            Err(late) => Err(late),
+        };
         self.metrics.node.answered(matches!(made, Ok(Ok(_))), began.elapsed());
         if let Some(step) = step {
             step.answered(matches!(made, Ok(Ok(_))), None);

@@ -61,15 +61,12 @@ impl From<rusqlite::Error> for BackupError {
 }
 
 impl Backup {
-    /// That of a node that is not running.
+    /// That of the node in a folder, whether it runs or not.
     ///
     /// # Errors
-    /// [`BackupError::Empty`]; [`BackupError::Store`], also when the node is running.
+    /// [`BackupError::Empty`]; [`BackupError::Store`].
     pub fn of(folder: &Path) -> Result<Self, BackupError> {
-        if !folder.is_dir() {
-            return Err(BackupError::Empty);
-        }
-        Self::read(&Store::open(folder)?)
+        Self::read(&Store::look(folder)?.ok_or(BackupError::Empty)?)
     }
 
     pub(crate) fn read(store: &Store) -> Result<Self, BackupError> {

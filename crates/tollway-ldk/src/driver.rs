@@ -39,6 +39,16 @@ impl Driver for Ldk {
 }
 
 impl Ldk {
+    /// Where the node of that URL is kept, and on which network it is. The whole URL is checked, and
+    /// nobody is asked anything.
+    ///
+    /// # Errors
+    /// [`OpenError::BadUrl`].
+    pub fn place(url: &NodeUrl) -> Result<(PathBuf, Network), OpenError> {
+        let Url { folder, network, .. } = read(url.expose())?;
+        Ok((folder, network))
+    }
+
     /// Opens the node itself, for a program that does more with it than pay and be paid.
     ///
     /// # Errors

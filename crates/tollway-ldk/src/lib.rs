@@ -54,6 +54,7 @@ pub use driver::Ldk;
 pub use node::{
     Alias, BadAlias, Balance, Channel, ChannelError, Config, Direction, EmbeddedNode, Info, Lsp,
     LspOffer, NewChannel, OpenNodeError, PaymentRecord, PaymentState, Peer, Public, WithdrawError,
+    WithdrawQuote,
 };
 pub use onchain::{OnchainBalance, WalletError};
 pub use store::StoreError;

@@ -3,15 +3,18 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use bitcoin::address::{Address, NetworkUnchecked, ParseError};
 use l402::operator::{
     About, Balance, Channel, ChannelOrder, ChannelState, Close, Closing, Direction, Opening,
-    OperateError, Right, Rights, Transfer, TransferState,
+    OperateError, Quote, Right, Rights, Sent, Transfer, TransferState, Withdrawal,
 };
 use l402::{Msat, NodeError, NodeErrorKind, Operator, Sat};
 
 use crate::node::{
     self, ChannelError, DRIVER, EmbeddedNode, NewChannel, PaymentRecord, PaymentState,
+    WithdrawError, WithdrawQuote,
 };
+use crate::onchain::WalletError;
 
 /// How long a peer may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,6 +30,19 @@ impl From<ChannelError> for OperateError {
             ChannelError::BadNodeId(_)
             | ChannelError::Refused(_)
             | ChannelError::Reserve { .. } => NodeErrorKind::Refused,
+        };
+        NodeError::new(DRIVER, kind).because(error).into()
+    }
+}
+
+impl From<WithdrawError> for OperateError {
+    fn from(error: WithdrawError) -> Self {
+        let kind = match &error {
+            WithdrawError::ChainDown(_) => NodeErrorKind::Unreachable,
+            WithdrawError::OtherNetwork(_)
+            | WithdrawError::Reserve { .. }
+            | WithdrawError::Wallet(WalletError::Funds { .. }) => NodeErrorKind::Refused,
+            WithdrawError::Wallet(_) => NodeErrorKind::Storage,
         };
         NodeError::new(DRIVER, kind).because(error).into()
     }
@@ -151,4 +167,22 @@ impl Operator for EmbeddedNode {
         }
         Ok(Closing::default())
     }
+
+    async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {
+        let to = address(&order.address)?;
+        let quote = self.quote_withdrawal(to, order.amount, order.sat_per_vbyte)?;
+        let WithdrawQuote { amount, fee, sat_per_vbyte } = quote;
+        Ok(Quote { amount: Some(amount), fee: Some(fee), sat_per_vbyte: Some(sat_per_vbyte) })
+    }
+
+    async fn withdraw(&self, order: &Withdrawal) -> Result<Sent, OperateError> {
+        let to = address(&order.address)?;
+        let sent = EmbeddedNode::withdraw(self, to, order.amount, order.sat_per_vbyte)?;
+        Ok(Sent { transaction: sent.to_string() })
+    }
+}
+
+fn address(text: &str) -> Result<Address<NetworkUnchecked>, OperateError> {
+    let refused = |error| NodeError::new(DRIVER, NodeErrorKind::Refused).because(error);
+    Ok(text.trim().parse().map_err(|error: ParseError| refused(error))?)
 }

@@ -7,6 +7,7 @@ use l402::{NodeUrl, OpenError};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
+use crate::http::{Trust, Web};
 use crate::watched::Kept;
 
 /// The one parameter that a URL may have more than once: Nostr Wallet Connect names its relays so.
@@ -100,6 +101,25 @@ impl Address {
         }
         Ok(self.parameters)
     }
+}
+
+/// The server of a URL that names nothing but a host, and its parameters: by TLS, checked against `cert`
+/// where that is given, or in the clear.
+pub(crate) fn server(
+    driver: &'static str,
+    url: &NodeUrl,
+    example: &str,
+    by_tls: bool,
+    port: u16,
+) -> Result<(Web, Parameters), OpenError> {
+    let address = Address::parse(driver, url, example)?;
+    let (host, port) = (address.host.clone(), address.port.unwrap_or(port));
+    let mut parameters = address.only_parameters()?;
+    let trust = match by_tls {
+        true => Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned)),
+        false => None,
+    };
+    Ok((Web::new(&host, port, trust), parameters))
 }
 
 /// Whether this is a host's name, and nothing that would mean more in a request's header.

@@ -1,5 +1,5 @@
 //! What the drivers of small REST APIs have in common: a password or key from a file in a header, JSON
-//! or a form, and one reading of what went wrong.
+//! or a form, one reading of what went wrong, and one of what is asked too much of such an API.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use l402::operator::{About, OperateError};
-use l402::{NodeError, NodeErrorKind, Secret, Why};
+use l402::{Msat, Network, NodeError, NodeErrorKind, Preimage, Secret, Why};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -55,6 +55,41 @@ pub(crate) enum Said {
     No { status: StatusCode, words: String },
     #[error("the node refused the key in the file ({status}); does it allow this?")]
     NotYou { status: StatusCode },
+}
+
+/// What a small API answers or cannot do, whichever it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Odd {
+    #[error("{driver} is on the network `{name}`, where we do not pay")]
+    UnknownNetwork { driver: &'static str, name: String },
+    #[error("a payment that is paid, without its preimage")]
+    NoPreimage,
+    #[error("{driver}'s invoices are for whole satoshi, and {amount} is none")]
+    PartOfASat { driver: &'static str, amount: Msat },
+}
+
+/// The network of that name.
+pub(crate) fn network(driver: &'static str, name: &str) -> Result<Network, NodeError> {
+    name.parse().map_err(|_| {
+        let unknown = Odd::UnknownNetwork { driver, name: name.to_owned() };
+        NodeError::new(driver, NodeErrorKind::Refused).because(unknown)
+    })
+}
+
+/// The preimage of a payment that is said to be paid.
+pub(crate) fn preimage(driver: &'static str, text: Option<&str>) -> Result<Preimage, NodeError> {
+    let read = text.and_then(|text| text.parse().ok());
+    read.ok_or_else(|| NodeError::new(driver, NodeErrorKind::Protocol).because(Odd::NoPreimage))
+}
+
+/// An amount for an API that counts in satoshi.
+pub(crate) fn whole_sat(driver: &'static str, amount: Msat) -> Result<u64, NodeError> {
+    let sat = amount.msat() / 1_000;
+    if Msat::from_sat(sat) != Some(amount) {
+        let part = Odd::PartOfASat { driver, amount };
+        return Err(NodeError::new(driver, NodeErrorKind::Refused).because(part));
+    }
+    Ok(sat)
 }
 
 impl Api {

@@ -13,14 +13,14 @@ use async_trait::async_trait;
 use http::StatusCode;
 use l402::{
     Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator,
-    PaymentHash, Preimage, Why,
+    PaymentHash, Why,
 };
 use serde::Deserialize;
 
-use crate::address::{Address, bad};
-use crate::api::{Api, Fault, Login};
-use crate::http::{Call, Trust, Web};
-use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word};
+use crate::address::{self, bad};
+use crate::api::{self, Api, Fault, Login, network};
+use crate::http::Call;
+use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word, known_already};
 
 use owner::Owner;
 
@@ -92,18 +92,8 @@ struct Made {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("eclair is on the network `{0}`, where we do not pay")]
-    UnknownNetwork(String),
-    #[error("eclair did not pay")]
-    Failed,
-    #[error("a payment that is paid, without its preimage")]
-    NoPreimage,
-}
-
-fn error(kind: NodeErrorKind, trouble: Trouble) -> NodeError {
-    NodeError::new(NAME, kind).because(trouble)
-}
+#[error("eclair did not pay")]
+struct NotPaid;
 
 #[async_trait]
 impl Driver for EclairDriver {
@@ -120,9 +110,7 @@ impl Driver for EclairDriver {
         let operator = Arc::new(Owner { api: Arc::clone(&api) });
         let info: Result<Info, Fault> = api.query(Call::form("/getinfo", &[])).await;
         let info = info.map_err(|fault| api.error(fault))?;
-        let network = info.network.parse().map_err(|_| {
-            error(NodeErrorKind::Refused, Trouble::UnknownNetwork(info.network.clone()))
-        })?;
+        let network = network(NAME, &info.network)?;
         let node = Arc::new(Eclair { api, network });
         let payer = Arc::new(Paying::new(Arc::clone(&node)));
         let invoicer = Arc::new(Invoicing(node));
@@ -135,15 +123,8 @@ impl Driver for EclairDriver {
 }
 
 fn settings(url: &NodeUrl) -> Result<Arc<Api>, OpenError> {
-    let address = Address::parse(NAME, url, EXAMPLE)?;
-    let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
-    let mut parameters = address.only_parameters()?;
-    let trust = match url.scheme() {
-        "eclair+https" => {
-            Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned))
-        }
-        _ => None,
-    };
+    let by_tls = url.scheme() == "eclair+https";
+    let (web, mut parameters) = address::server(NAME, url, EXAMPLE, by_tls, PORT)?;
     let password = parameters.take_secret("password")?;
     parameters.finish("an eclair URL takes password")?;
     let Some(password) = password else {
@@ -151,12 +132,11 @@ fn settings(url: &NodeUrl) -> Result<Arc<Api>, OpenError> {
                       password=file:/path/to/it";
         return Err(bad(NAME, "password", remedy));
     };
-    Ok(Arc::new(Api::new(NAME, Web::new(&host, port, trust), password, Login::Password)))
+    Ok(Arc::new(Api::new(NAME, web, password, Login::Password)))
 }
 
 fn paid(preimage: &str, fees: impl Iterator<Item = u64>) -> Result<Word, NodeError> {
-    let preimage: Result<Preimage, _> = preimage.parse();
-    let preimage = preimage.map_err(|_| error(NodeErrorKind::Protocol, Trouble::NoPreimage))?;
+    let preimage = api::preimage(NAME, Some(preimage))?;
     let fee = fees.fold(0u64, u64::saturating_add);
     Ok(Word::Paid { preimage, fee: Msat::from_msat(fee) })
 }
@@ -171,11 +151,8 @@ impl Remote for Eclair {
     }
 
     async fn order(&self, order: &Order) -> Ordered {
-        // It makes no promise about being ordered twice.
-        match self.ask(order.invoice.payment_hash()).await {
-            Ok(Word::NeverHeard | Word::NotPaid(_)) => {}
-            Ok(word) => return Ordered::Taken(word),
-            Err(source) => return Ordered::NotBegun { why: Why::Unreachable, source },
+        if let Some(known) = known_already(self, order).await {
+            return known;
         }
         let most = (order.max_fee.msat() / 1_000).to_string();
         let fields = [
@@ -192,7 +169,7 @@ impl Remote for Eclair {
                 }
             }
             Ok(Ended::PaymentFailed {}) => {
-                let source = error(NodeErrorKind::Refused, Trouble::Failed);
+                let source = NodeError::new(NAME, NodeErrorKind::Refused).because(NotPaid);
                 Ordered::Refused { why: Why::NoRoute, source }
             }
             Err(fault) => self.api.ordered(fault),

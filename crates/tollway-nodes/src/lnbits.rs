@@ -14,15 +14,15 @@ use async_trait::async_trait;
 use http::StatusCode;
 use l402::{
     Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator,
-    PaymentHash, Preimage, Why,
+    PaymentHash, Why,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::address::{Address, bad};
-use crate::api::{Api, Fault, Login};
-use crate::http::{Call, Trust, Web};
-use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word};
+use crate::address::{self, bad};
+use crate::api::{Api, Fault, Login, preimage, whole_sat};
+use crate::http::Call;
+use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word, known_already};
 
 use owner::Owner;
 
@@ -83,17 +83,10 @@ struct Made {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error("LNbits reserves {reserve} for the fee, more than the limit of {limit}")]
-    Fee { reserve: Msat, limit: Msat },
-    #[error("a payment that is paid, without its preimage")]
-    NoPreimage,
-    #[error("LNbits's invoices are for whole satoshi, and {0} is none")]
-    PartOfASat(Msat),
-}
-
-fn error(kind: NodeErrorKind, trouble: Trouble) -> NodeError {
-    NodeError::new(NAME, kind).because(trouble)
+#[error("LNbits reserves {reserve} for the fee, more than the limit of {limit}")]
+struct TooDear {
+    reserve: Msat,
+    limit: Msat,
 }
 
 #[async_trait]
@@ -125,16 +118,11 @@ impl Driver for LnbitsDriver {
 
 /// The way to the wallet, and the network its server's node is said to be on.
 fn settings(url: &NodeUrl) -> Result<(Arc<Api>, Network), OpenError> {
-    let address = Address::parse(NAME, url, EXAMPLE)?;
-    let (host, port) = (address.host.clone(), address.port);
-    let mut parameters = address.only_parameters()?;
-    let (trust, port) = match url.scheme() {
-        "lnbits+http" => (None, port.unwrap_or(80)),
-        _ => {
-            let pinned = parameters.take_file("cert")?;
-            (Some(pinned.map_or_else(Trust::public, Trust::pinned)), port.unwrap_or(443))
-        }
+    let (by_tls, port) = match url.scheme() {
+        "lnbits+http" => (false, 80),
+        _ => (true, 443),
     };
+    let (web, mut parameters) = address::server(NAME, url, EXAMPLE, by_tls, port)?;
     let key = parameters.take_secret("key")?;
     let network = parameters.take("network");
     parameters.finish("an lnbits URL takes key, network and cert")?;
@@ -146,24 +134,24 @@ fn settings(url: &NodeUrl) -> Result<(Arc<Api>, Network), OpenError> {
         missing("network", "LNbits does not say it; network=mainnet if the money is real")
     })?;
     let network = network.parse().map_err(|error| bad(NAME, "network", format!("{error}")))?;
-    let api = Api::new(NAME, Web::new(&host, port, trust), key, Login::Header("x-api-key"));
+    let api = Api::new(NAME, web, key, Login::Header("x-api-key"));
     Ok((Arc::new(api), network))
 }
 
 impl Look {
     /// What it says of a payment of ours.
-    fn word(&self) -> Option<Word> {
+    fn word(&self) -> Result<Word, NodeError> {
         let row = self.details.as_ref();
         if row.is_some_and(|row| row.amount > 0) {
-            return Some(Word::NeverHeard);
+            return Ok(Word::NeverHeard);
         }
         if !self.paid {
             let failed = self.status.as_deref() == Some("failed");
-            return Some(if failed { Word::NotPaid(Why::Refused) } else { Word::InFlight });
+            return Ok(if failed { Word::NotPaid(Why::Refused) } else { Word::InFlight });
         }
-        let preimage: Preimage = self.preimage.as_deref()?.parse().ok()?;
+        let preimage = preimage(NAME, self.preimage.as_deref())?;
         let fee = Msat::from_msat(row.map_or(0, |row| row.fee.unsigned_abs()));
-        Some(Word::Paid { preimage, fee })
+        Ok(Word::Paid { preimage, fee })
     }
 
     /// Whether an invoice of ours was paid.
@@ -203,17 +191,16 @@ impl Remote for Lnbits {
         match self.reserve(order).await {
             Ok(reserve) if reserve <= limit => {}
             Ok(reserve) => {
-                let source = error(NodeErrorKind::Refused, Trouble::Fee { reserve, limit });
+                let source = NodeError::new(NAME, NodeErrorKind::Refused);
+                let source = source.because(TooDear { reserve, limit });
                 return Ordered::NotBegun { why: Why::NoRoute, source };
             }
             Err(source) => return Ordered::NotBegun { why: Why::Unreachable, source },
         }
-        let hash = order.invoice.payment_hash();
-        match self.ask(hash).await {
-            Ok(Word::NeverHeard | Word::NotPaid(_)) => {}
-            Ok(word) => return Ordered::Taken(word),
-            Err(source) => return Ordered::NotBegun { why: Why::Unreachable, source },
+        if let Some(known) = known_already(self, order).await {
+            return known;
         }
+        let hash = order.invoice.payment_hash();
         let pay = json!({ "out": true, "bolt11": order.invoice.as_str() });
         match self.api.order::<Value>(Call::post("/api/v1/payments", &pay)).await {
             // Its answer has come in many shapes; its books have one.
@@ -234,9 +221,7 @@ impl Remote for Lnbits {
     async fn ask(&self, hash: PaymentHash) -> Result<Word, NodeError> {
         match self.look(hash).await? {
             None => Ok(Word::NeverHeard),
-            Some(look) => {
-                look.word().ok_or_else(|| error(NodeErrorKind::Protocol, Trouble::NoPreimage))
-            }
+            Some(look) => look.word(),
         }
     }
 }
@@ -249,10 +234,7 @@ impl Issuer for Lnbits {
     }
 
     async fn issue(&self, amount: Msat, memo: &str, expiry: Duration) -> Result<String, NodeError> {
-        let sat = amount.msat() / 1_000;
-        if Msat::from_sat(sat) != Some(amount) {
-            return Err(error(NodeErrorKind::Refused, Trouble::PartOfASat(amount)));
-        }
+        let sat = whole_sat(NAME, amount)?;
         let expiry = expiry.as_secs();
         let invoice =
             json!({ "out": false, "amount": sat, "unit": "sat", "memo": memo, "expiry": expiry });

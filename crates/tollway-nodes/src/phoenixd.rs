@@ -13,14 +13,14 @@ use async_trait::async_trait;
 use http::StatusCode;
 use l402::{
     Driver, Msat, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator,
-    PaymentHash, Preimage, Why,
+    PaymentHash, Why,
 };
 use serde::Deserialize;
 
-use crate::address::{Address, bad};
-use crate::api::{Api, Fault, Login};
-use crate::http::{Call, Trust, Web};
-use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word};
+use crate::address::{self, bad};
+use crate::api::{Api, Fault, Login, network, preimage, whole_sat};
+use crate::http::Call;
+use crate::remote::{Invoicing, Issuer, Order, Ordered, Paying, Remote, Word, known_already};
 
 use owner::Owner;
 
@@ -84,18 +84,12 @@ struct Made {
 
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("phoenixd is on the chain `{0}`, where we do not pay")]
-    UnknownNetwork(String),
     #[error(
         "phoenixd's fee is {fee}, more than the limit of {limit}, and it cannot be told a limit"
     )]
     Fee { fee: Msat, limit: Msat },
     #[error("phoenixd did not pay: {0}")]
     Failed(String),
-    #[error("a payment that is paid, without its preimage")]
-    NoPreimage,
-    #[error("phoenixd's invoices are for whole satoshi, and {0} is none")]
-    PartOfASat(Msat),
 }
 
 fn error(kind: NodeErrorKind, trouble: Trouble) -> NodeError {
@@ -117,9 +111,7 @@ impl Driver for PhoenixdDriver {
         let operator = Arc::new(Owner { api: Arc::clone(&api), limited });
         let info: Result<Info, Fault> = api.query(Call::get("/getinfo")).await;
         let info = info.map_err(|fault| api.error(fault))?;
-        let network = info.chain.parse().map_err(|_| {
-            error(NodeErrorKind::Refused, Trouble::UnknownNetwork(info.chain.clone()))
-        })?;
+        let network = network(NAME, &info.chain)?;
         let node = Arc::new(Phoenixd { api, network });
         let payer = (!limited).then(|| Arc::new(Paying::new(Arc::clone(&node))) as _);
         let invoicer = Arc::new(Invoicing(node));
@@ -134,15 +126,8 @@ impl Driver for PhoenixdDriver {
 
 /// The way to the node, and whether the password is the limited one.
 fn settings(url: &NodeUrl) -> Result<(Arc<Api>, bool), OpenError> {
-    let address = Address::parse(NAME, url, EXAMPLE)?;
-    let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
-    let mut parameters = address.only_parameters()?;
-    let trust = match url.scheme() {
-        "phoenixd+https" => {
-            Some(parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned))
-        }
-        _ => None,
-    };
+    let by_tls = url.scheme() == "phoenixd+https";
+    let (web, mut parameters) = address::server(NAME, url, EXAMPLE, by_tls, PORT)?;
     let password = parameters.take_secret("password")?;
     let limited = parameters.take_yes_or_no("limited")?;
     parameters.finish("a phoenixd URL takes password and limited")?;
@@ -151,16 +136,8 @@ fn settings(url: &NodeUrl) -> Result<(Arc<Api>, bool), OpenError> {
                       give password=file:/path/to/it";
         return Err(bad(NAME, "password", remedy));
     };
-    let api = Api::new(NAME, Web::new(&host, port, trust), password, Login::Password);
+    let api = Api::new(NAME, web, password, Login::Password);
     Ok((Arc::new(api), limited))
-}
-
-fn paid(preimage: Option<&str>, fee: Msat) -> Result<Word, NodeError> {
-    let preimage: Option<Preimage> = preimage.and_then(|text| text.parse().ok());
-    match preimage {
-        Some(preimage) => Ok(Word::Paid { preimage, fee }),
-        None => Err(error(NodeErrorKind::Protocol, Trouble::NoPreimage)),
-    }
 }
 
 impl Remote for Phoenixd {
@@ -177,13 +154,10 @@ impl Remote for Phoenixd {
             let source = error(NodeErrorKind::Refused, Trouble::Fee { fee, limit: order.max_fee });
             return Ordered::NotBegun { why: Why::NoRoute, source };
         }
-        // It makes no promise about being ordered twice.
-        let hash = order.invoice.payment_hash();
-        match self.ask(hash).await {
-            Ok(Word::NeverHeard | Word::NotPaid(_)) => {}
-            Ok(word) => return Ordered::Taken(word),
-            Err(source) => return Ordered::NotBegun { why: Why::Unreachable, source },
+        if let Some(known) = known_already(self, order).await {
+            return known;
         }
+        let hash = order.invoice.payment_hash();
         let call = Call::form("/payinvoice", &[("invoice", order.invoice.as_str())]);
         let answer: Paid = match self.api.order(call).await {
             Ok(answer) => answer,
@@ -203,8 +177,9 @@ impl Remote for Phoenixd {
     async fn ask(&self, hash: PaymentHash) -> Result<Word, NodeError> {
         let call = Call::get(format!("/payments/outgoingbyhash/{hash}"));
         match self.api.query::<Outgoing>(call).await {
-            Ok(Outgoing { is_paid: true, preimage, fees, .. }) => {
-                paid(preimage.as_deref(), Msat::from_msat(fees.unwrap_or(0)))
+            Ok(Outgoing { is_paid: true, preimage: text, fees, .. }) => {
+                let preimage = preimage(NAME, text.as_deref())?;
+                Ok(Word::Paid { preimage, fee: Msat::from_msat(fees.unwrap_or(0)) })
             }
             Ok(Outgoing { completed_at: Some(_), .. }) => Ok(Word::NotPaid(Why::Refused)),
             Ok(Outgoing { .. }) => Ok(Word::InFlight),
@@ -222,10 +197,7 @@ impl Issuer for Phoenixd {
     }
 
     async fn issue(&self, amount: Msat, memo: &str, expiry: Duration) -> Result<String, NodeError> {
-        let sat = amount.msat() / 1_000;
-        if Msat::from_sat(sat) != Some(amount) {
-            return Err(error(NodeErrorKind::Refused, Trouble::PartOfASat(amount)));
-        }
+        let sat = whole_sat(NAME, amount)?;
         let (sat, expiry) = (sat.to_string(), expiry.as_secs().to_string());
         let fields = [("description", memo), ("amountSat", &sat), ("expirySeconds", &expiry)];
         let made: Result<Made, Fault> = self.api.query(Call::form("/createinvoice", &fields)).await;

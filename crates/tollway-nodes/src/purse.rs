@@ -80,7 +80,7 @@ impl Driver for PurseDriver {
 
     async fn open(&self, url: &NodeUrl) -> Result<Node, OpenError> {
         let http = connect(url)?;
-        let operator = Arc::new(Owner { http: Arc::clone(&http) });
+        let operator = owner(url, Arc::clone(&http))?;
         let info: Info = read(query(&http, &Call::get("/v1/info")).await?)?;
         let purse = Arc::new(Purse { http, network: info.network, doubts: Arc::default() });
         Ok(Node {
@@ -91,13 +91,21 @@ impl Driver for PurseDriver {
     }
 
     async fn operate(&self, url: &NodeUrl) -> Result<Arc<dyn Operator>, OpenError> {
-        Ok(Arc::new(Owner { http: connect(url)? }))
+        Ok(owner(url, connect(url)?)?)
     }
 }
 
 fn connect(url: &NodeUrl) -> Result<Arc<Http<UnixSocket>>, OpenError> {
-    let nobody = |source: io::Error| NodeError::new(NAME, NodeErrorKind::Refused).because(source);
     Ok(Arc::new(Http::new(UnixSocket::new(socket(url)?).map_err(nobody)?)))
+}
+
+fn owner(url: &NodeUrl, http: Arc<Http<UnixSocket>>) -> Result<Arc<Owner>, OpenError> {
+    Ok(Arc::new(Owner::new(http, socket(url)?).map_err(nobody)?))
+}
+
+/// The system does not say who we are.
+fn nobody(source: io::Error) -> NodeError {
+    NodeError::new(NAME, NodeErrorKind::Refused).because(source)
 }
 
 /// The socket's path out of `purse:/path`.

@@ -22,7 +22,7 @@ use crate::refuse::Refused;
 use crate::turn::Turn;
 
 /// The longest body that is read, in bytes. An invoice is below 8 KiB.
-const LONGEST_BODY: usize = 16 * 1024;
+pub(crate) const LONGEST_BODY: usize = 16 * 1024;
 /// The longest a caller can wait for a payment to end.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long `info` may wait for the node's word on payments that nobody asks about any more.
@@ -217,7 +217,7 @@ impl Service {
     }
 }
 
-fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refused> {
+pub(crate) fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refused> {
     serde_json::from_slice(&body.map_err(Refused::Unread)?).map_err(Refused::Body)
 }
 

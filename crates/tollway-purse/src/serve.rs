@@ -1,17 +1,19 @@
-//! A purse from its first connection to its last payment.
+//! A purse from its first connection to its last payment, and beside it the socket of its owner.
 
-use std::future::{Future, pending};
+use std::future::{Future, IntoFuture, pending};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use l402::operator::owner_socket;
 use l402::{Network, Node};
 use tokio::net::UnixListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::{self, Service};
 use crate::hold::{Holds, Unresolved};
+use crate::owner;
 use crate::peer::{self, Peer};
 use crate::socket::{BindError, Place};
 
@@ -21,6 +23,7 @@ use crate::socket::{BindError, Place};
 pub struct Purse {
     listener: UnixListener,
     place: Place,
+    owner: (UnixListener, Place),
     own: u32,
     service: Arc<Service>,
 }
@@ -35,7 +38,8 @@ pub struct Stopped {
 
 impl Purse {
     /// Makes the socket, with mode 0600 in a folder with mode 0700 (which is made if it is not
-    /// there). The socket of a purse that died is replaced, that of a living one never.
+    /// there), and its owner's beside it ([`owner_socket`]). The socket of a purse that died is
+    /// replaced, that of a living one never.
     ///
     /// # Errors
     /// See [`BindError`]; each says what to do about it.
@@ -45,8 +49,9 @@ impl Purse {
         let io = |source| BindError::Io { path: path.to_owned(), source };
         let own = peer::own_uid().map_err(io)?;
         let (listener, place) = Place::take(path, own).await?;
+        let owner = Place::take(&owner_socket(path), own).await?;
         let service = Arc::new(Service { network, node, holds: Holds::default() });
-        Ok(Self { listener, place, own, service })
+        Ok(Self { listener, place, owner, own, service })
     }
 
     /// Where it is.
@@ -61,18 +66,32 @@ impl Purse {
         stop: impl Future<Output = ()> + Send + 'static,
         grace: Duration,
     ) -> Stopped {
-        let Self { listener, place, own, service } = self;
-        let router = api::router(Arc::clone(&service), own);
+        let Self { listener, place, owner: (door, owners_place), own, service } = self;
         let (stopping, stopped) = oneshot::channel();
+        let (tell, told) = watch::channel(false);
         let stop = async move {
             stop.await;
+            tell.send_replace(true);
             // Nobody listens any more only when the server has ended already.
             let _ = stopping.send(Instant::now() + grace);
         };
-        let service_of_all = router.into_make_service_with_connect_info::<Peer>();
-        let connections = axum::serve(listener, service_of_all).with_graceful_shutdown(stop);
+        let routers = [
+            (listener, api::router(Arc::clone(&service), own)),
+            (door, owner::router(Arc::clone(&service), own)),
+        ];
+        let [purse, owner] = routers.map(|(listener, router)| {
+            let mut told = told.clone();
+            let service_of_all = router.into_make_service_with_connect_info::<Peer>();
+            let told = async move {
+                // The sender is gone only once it has told, or nobody is there to be told.
+                let _ = told.wait_for(|stopping| *stopping).await;
+            };
+            axum::serve(listener, service_of_all).with_graceful_shutdown(told).into_future()
+        });
+        let connections = async { tokio::join!(purse, owner, stop) };
         let end = async {
-            connections.await.expect("a listener's loop ends only by being stopped");
+            let (purse, owner, ()) = connections.await;
+            purse.and(owner).expect("a listener's loop ends only by being stopped");
             service.holds.idle().await;
             service.review().await;
         };
@@ -89,7 +108,7 @@ impl Purse {
         }
         // A request that still trickles in begins nothing any more.
         let unresolved = service.holds.close();
-        drop(place);
+        drop((place, owners_place));
         Stopped { unresolved }
     }
 }

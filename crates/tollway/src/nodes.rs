@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use l402::{Driver, Invoicer, Node, NodeUrl, OpenError, Operator, Payer, Secret, node};
+use l402::{Driver, Invoicer, Network, Node, NodeUrl, OpenError, Operator, Payer, Secret, node};
 use percent_encoding::percent_decode_str;
 use tollway_ldk::Ldk;
 
@@ -36,6 +36,17 @@ pub(crate) async fn open_invoicer(
 ) -> Result<Arc<dyn Invoicer>, Failure> {
     let node = open(url, shell).await?;
     Ok(node.invoicer.ok_or_else(|| cannot(url, "be paid"))?)
+}
+
+/// Where the embedded node of that URL is kept, and on which network it is; none for another kind.
+pub(crate) fn embedded(
+    url: &NodeUrl,
+    shell: &Shell,
+) -> Result<Option<(PathBuf, Network)>, OpenError> {
+    if !Ldk.schemes().contains(&url.scheme()) {
+        return Ok(None);
+    }
+    Ldk::place(&whole(url, shell)?).map(Some)
 }
 
 /// Its owner's side, which is there even where the node is not ready to be used.

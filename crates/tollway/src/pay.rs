@@ -1,7 +1,6 @@
 //! Who pays, from where, and how much at most: the flags that every command with a wallet has in
 //! common, on top of the user's settings. A flag narrows what the settings allow; it never widens it.
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::rates::RateSource;
 use crate::settings::Settings;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, escape, paint};
-use crate::{flags, nodes};
+use crate::{flags, nodes, terminal};
 
 /// What an invoice may ask for where nobody says anything.
 const MODEST: Msat = Msat::from_msat(100_000);
@@ -170,7 +169,7 @@ impl PayFlags {
         }
         if self.yes {
             builder = builder.approver(Yes);
-        } else if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        } else if terminal::somebody_sits_there() {
             builder = builder.approver(Person { rates: settings.rates });
         }
         if let Some(budget) = self.budget {
@@ -236,16 +235,10 @@ impl Approver for Person {
             paint(STRONG, price.amount),
             price.max_fee,
         );
-        let answer = tokio::task::spawn_blocking(move || {
-            let mut stderr = anstream::stderr();
-            let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line).map(|_| line)
-        });
-        match answer.await {
-            Ok(Ok(line)) if matches!(line.trim(), "y" | "Y" | "yes") => Approval::Granted,
-            Ok(Ok(_)) => Approval::Refused("the answer was no".to_owned()),
-            _ => Approval::Refused("the terminal gave no answer".to_owned()),
+        match terminal::ask(question).await {
+            Ok(line) if terminal::is_yes(&line) => Approval::Granted,
+            Ok(_) => Approval::Refused("the answer was no".to_owned()),
+            Err(_) => Approval::Refused("the terminal gave no answer".to_owned()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! in it could move the cursor, change the title or hide what was printed.
 
 use std::fmt::{self, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -64,6 +65,27 @@ pub(crate) fn escape_json(value: &serde_json::Value) -> String {
 /// Text in a style, escaped. On something that is no terminal the stream strips the style.
 pub(crate) fn paint(style: Style, text: impl fmt::Display) -> String {
     format!("{style}{}{style:#}", escape(&text.to_string()))
+}
+
+/// Whether somebody sits there who can be asked.
+pub(crate) fn somebody_sits_there() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks whoever sits there, and reads one line. What is hostile in the question has been escaped.
+pub(crate) async fn ask(question: String) -> std::io::Result<String> {
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stderr = anstream::stderr();
+        write!(stderr, "{question}").and_then(|()| stderr.flush())?;
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    answer.await.unwrap_or_else(|broken| Err(std::io::Error::other(broken)))
+}
+
+/// Whether an answer means yes; everything else means no.
+pub(crate) fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// The beginning and the end of something long, for people.

@@ -8,7 +8,7 @@ mod limit;
 mod window;
 
 use l402::flow::NotTaken;
-use l402::{Challenge, Msat, Network, NodeId};
+use l402::{Challenge, Invoice, Msat, Network, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::origin::Origin;
@@ -167,12 +167,20 @@ impl Policy {
     /// # Errors
     /// [`NotTaken::NotAllowed`].
     pub fn may_take(&self, challenge: &Challenge) -> Result<(), NotTaken> {
-        let invoice = &challenge.invoice;
-        let not = |what| Err(NotTaken::NotAllowed(what));
         let scheme = SchemeName(challenge.scheme.name());
         if !self.schemes.is_empty() && !self.schemes.contains(&scheme) {
-            return not("scheme");
+            return Err(NotTaken::NotAllowed("scheme"));
         }
+        self.may_pay_invoice(&challenge.invoice)
+    }
+
+    /// Whether an invoice may be paid, as far as it does not depend on its amount or on who handed it
+    /// over.
+    ///
+    /// # Errors
+    /// [`NotTaken::NotAllowed`].
+    pub fn may_pay_invoice(&self, invoice: &Invoice) -> Result<(), NotTaken> {
+        let not = |what| Err(NotTaken::NotAllowed(what));
         if !self.networks.is_empty() && !self.networks.contains(&invoice.network()) {
             return not("network");
         }

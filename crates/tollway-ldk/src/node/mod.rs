@@ -48,7 +48,7 @@ pub use self::info::{Balance, Info, Peer};
 pub use self::liquidity::{Lsp, LspOffer};
 pub use self::upkeep::{Alias, BadAlias, Public};
 pub(crate) use self::waits::End;
-pub use self::withdraw::WithdrawError;
+pub use self::withdraw::{WithdrawError, WithdrawQuote};
 use crate::backup::{Backup, BackupError};
 use crate::broadcast;
 use crate::chain::{ChainError, ChainSource};

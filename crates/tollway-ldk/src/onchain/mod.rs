@@ -2,6 +2,8 @@
 //! in the node's own file. It funds channels, receives what is swept from closed ones, and pays the
 //! fees of anchors.
 
+mod spend;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,13 +13,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bdk_wallet::bitcoin::bip32::Xpriv;
 use bdk_wallet::chain::spk_client::{FullScanRequest, SyncRequest};
 use bdk_wallet::chain::{BlockId, Merge};
-use bdk_wallet::coin_selection::LargestFirstCoinSelection;
 use bdk_wallet::template::Bip84;
 use bdk_wallet::{ChangeSet, KeychainKind, SignOptions, Wallet as Bdk};
 use bitcoin::hashes::Hash;
 use bitcoin::{
-    Address, Amount, Block, BlockHash, FeeRate, Network, OutPoint, Psbt, ScriptBuf, Transaction,
-    TxIn, Txid, WPubkeyHash,
+    Address, Block, BlockHash, Network, OutPoint, Psbt, ScriptBuf, Transaction, TxIn, Txid,
+    WPubkeyHash,
 };
 use l402::Sat;
 use lightning::chain::{BestBlock, Listen};
@@ -179,62 +180,6 @@ impl Wallet {
         OnchainBalance {
             confirmed: Sat::from_sat(balance.confirmed.to_sat()),
             unconfirmed: Sat::from_sat(unconfirmed.to_sat()),
-        }
-    }
-
-    /// Builds and signs a transaction that pays `amount` to `script`, from what is in blocks: a channel
-    /// must not hang on a transaction that may never come. It is not sent; what it spends is reserved
-    /// until it is, or until [`Wallet::forget`].
-    pub(crate) fn fund(
-        &self,
-        script: ScriptBuf,
-        amount: Sat,
-        feerate: FeeRate,
-    ) -> Result<Transaction, WalletError> {
-        let short =
-            |why: &dyn fmt::Display| WalletError::Funds { wanted: amount, why: why.to_string() };
-        let mut kept = self.lock();
-        let reserved = kept.reserved.iter().copied().collect();
-        // The largest coins first, so that as many as possible stay: each channel wants one of its own
-        // to pay for its closing.
-        let mut builder = kept.bdk.build_tx().coin_selection(LargestFirstCoinSelection);
-        builder.add_recipient(script, Amount::from_sat(amount.sat())).fee_rate(feerate);
-        builder.unspendable(reserved).exclude_unconfirmed();
-        let mut psbt = builder.finish().map_err(|e| short(&e))?;
-        kept.bdk.sign(&mut psbt, SignOptions::default()).map_err(|e| short(&e))?;
-        let transaction = psbt.extract_tx().map_err(|e| short(&e))?;
-        kept.reserved.extend(transaction.input.iter().map(|input| input.previous_output));
-        self.keep(&mut kept)?;
-        Ok(transaction)
-    }
-
-    /// As [`Wallet::fund`], with all that is in blocks, less the fee.
-    pub(crate) fn empty(
-        &self,
-        script: ScriptBuf,
-        feerate: FeeRate,
-    ) -> Result<Transaction, WalletError> {
-        let all = self.balance().confirmed;
-        let short =
-            |why: &dyn fmt::Display| WalletError::Funds { wanted: all, why: why.to_string() };
-        let mut kept = self.lock();
-        let reserved = kept.reserved.iter().copied().collect();
-        let mut builder = kept.bdk.build_tx();
-        builder.drain_wallet().drain_to(script).fee_rate(feerate);
-        builder.unspendable(reserved).exclude_unconfirmed();
-        let mut psbt = builder.finish().map_err(|e| short(&e))?;
-        kept.bdk.sign(&mut psbt, SignOptions::default()).map_err(|e| short(&e))?;
-        let transaction = psbt.extract_tx().map_err(|e| short(&e))?;
-        kept.reserved.extend(transaction.input.iter().map(|input| input.previous_output));
-        self.keep(&mut kept)?;
-        Ok(transaction)
-    }
-
-    /// Frees what a transaction of [`Wallet::fund`] that will never be sent would have spent.
-    pub(crate) fn forget(&self, transaction: &Transaction) {
-        let mut kept = self.lock();
-        for input in &transaction.input {
-            kept.reserved.remove(&input.previous_output);
         }
     }
 

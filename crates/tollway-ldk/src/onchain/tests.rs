@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bitcoin::FeeRate;
+
 use super::*;
 use crate::chain::Simulated;
 use crate::sync::catch_up;
@@ -65,6 +67,28 @@ async fn what_is_built_is_spent_by_nothing_else_until_it_is_forgotten() {
     assert!(matches!(fund(&wallet, 90_000), Err(WalletError::Funds { .. })));
     wallet.forget(&one);
     assert_eq!(spent(&fund(&wallet, 90_000).unwrap()), spent(&one));
+}
+
+#[tokio::test]
+async fn a_quote_is_what_it_then_costs_and_keeps_nothing() {
+    let (chain, folder) = (Simulated::in_memory(), tempfile::tempdir().unwrap());
+    let wallet = open(folder.path());
+    give(&chain, &wallet, &[100_000, 50_000]).await;
+    let amount = Sat::from_sat(60_000);
+    for _ in 0..4 {
+        let (arrives, fee) = wallet.quote(theirs(), Some(amount), NOW).unwrap();
+        let transaction = fund(&wallet, 60_000).unwrap();
+        let outputs: u64 = transaction.output.iter().map(|output| output.value.to_sat()).sum();
+        assert_eq!((arrives, fee.sat()), (amount, 100_000 - outputs));
+        wallet.forget(&transaction);
+    }
+    let (arrives, fee) = wallet.quote(theirs(), None, NOW).unwrap();
+    assert_eq!(arrives.sat() + fee.sat(), 150_000);
+    assert!(matches!(
+        wallet.quote(theirs(), Some(Sat::from_sat(150_000)), NOW),
+        Err(WalletError::Funds { .. })
+    ));
+    assert_eq!(wallet.empty(theirs(), NOW).unwrap().output[0].value.to_sat(), arrives.sat());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use l402::PaymentHash;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use rusqlite_migration::{M, Migrations};
 
 use crate::payments::{Received, Sent};
@@ -98,12 +98,12 @@ pub(crate) enum Write {
     Received { hash: PaymentHash, received: Received },
 }
 
-/// The open file. The folder is locked for as long as this lives.
+/// The open file. The folder is locked for as long as this lives, unless it is only looked at.
 #[derive(Debug)]
 pub(crate) struct Store {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -133,7 +133,21 @@ impl Store {
         Migrations::new(vec![M::up(SCHEMA), M::up(TIMES)]).to_latest(&mut writer)?;
         writer.set_prepared_statement_cache_capacity(32);
         let reader = Connection::open(&path)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), _lock: lock })
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), _lock: Some(lock) })
+    }
+
+    /// Looks into the folder of a node that may be running, without touching it. None, when no node was
+    /// ever there.
+    pub(crate) fn look(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let open = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(&path, flags)
+        };
+        Ok(Some(Self { writer: Mutex::new(open()?), reader: Mutex::new(open()?), _lock: None }))
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {

@@ -17,6 +17,9 @@ async fn comes_back(line: Line) {
     let bob: NodeId = line.node(1).node_id();
     assert_eq!(backup.peers.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [bob]);
     let id = line.node(0).node_id();
+    let while_it_runs = Backup::of(&line.folder(0)).unwrap();
+    assert_eq!(while_it_runs.words.expose(), backup.words.expose());
+    assert_eq!(while_it_runs.peers, backup.peers);
     line.stop(0).await;
     assert_eq!(Backup::of(&line.folder(0)).unwrap().words.expose(), backup.words.expose());
     std::fs::remove_dir_all(line.folder(0)).unwrap();

@@ -119,14 +119,14 @@ async fn money_on_the_chain_can_be_sent_elsewhere() {
     let (had, reserve) = (alice.balance().onchain.confirmed, alice.balance().reserve);
     let bobs = bob.balance().onchain.confirmed.sat();
     for too_much in [None, Some(had), Some(Sat::from_sat(had.sat() - reserve.sat() + 1))] {
-        let refused = alice.withdraw(address(), too_much).unwrap_err();
+        let refused = alice.withdraw(address(), too_much, None).unwrap_err();
         assert!(matches!(refused, WithdrawError::Reserve { .. }), "{refused}");
     }
     let foreign = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4".parse().unwrap();
-    let refused = alice.withdraw(foreign, Some(Sat::from_sat(1_000))).unwrap_err();
+    let refused = alice.withdraw(foreign, Some(Sat::from_sat(1_000)), None).unwrap_err();
     assert!(matches!(refused, WithdrawError::OtherNetwork(_)), "{refused}");
 
-    let txid = alice.withdraw(address(), Some(Sat::from_sat(123_456))).unwrap();
+    let txid = alice.withdraw(address(), Some(Sat::from_sat(123_456)), None).unwrap();
     until(async || line.chain.mempool().iter().any(|tx| tx.compute_txid() == txid)).await;
     line.mine(1).await;
     assert_eq!(bob.balance().onchain.confirmed.sat(), bobs + 123_456);
@@ -144,7 +144,7 @@ async fn money_on_the_chain_can_be_sent_elsewhere() {
     .await;
     let all = alice.balance().onchain.confirmed.sat();
     let bobs = bob.balance().onchain.confirmed.sat();
-    let txid = alice.withdraw(address(), None).unwrap();
+    let txid = alice.withdraw(address(), None, None).unwrap();
     until(async || line.chain.mempool().iter().any(|tx| tx.compute_txid() == txid)).await;
     line.mine(1).await;
     until(async || alice.balance().onchain.confirmed.sat() == 0).await;

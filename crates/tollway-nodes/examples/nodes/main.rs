@@ -1,6 +1,7 @@
 //! How many payments and invoices a second go through a driver, beside the node's own API doing the
 //! same. `bench/nodes.sh` builds and runs it.
 
+mod gateway;
 mod lnd;
 
 use std::sync::Arc;
@@ -25,6 +26,8 @@ struct Row {
     width: usize,
     by: &'static str,
     a_second: f64,
+    /// How long the slowest hundredth took at least, and how many had no success; where it is counted.
+    slow: Option<(Duration, usize)>,
 }
 
 #[tokio::main]
@@ -49,13 +52,22 @@ async fn main() -> Result<(), Failure> {
 }
 
 fn print(rows: &[Row], as_json: bool) {
-    for Row { node, what, width, by, a_second } in rows {
+    for Row { node, what, width, by, a_second, slow } in rows {
+        let slow = slow.map(|(p99, errors)| (p99.as_secs_f64() * 1_000.0, errors));
         if as_json {
-            let row = json!({ "node": node, "what": what, "in_flight": width, "by": by,
+            let mut row = json!({ "node": node, "what": what, "in_flight": width, "by": by,
                 "per_second": (a_second * 10.0).round() / 10.0 });
+            if let Some((p99, errors)) = slow {
+                row["p99_ms"] = json!((p99 * 10.0).round() / 10.0);
+                row["errors"] = json!(errors);
+            }
             println!("{row}");
         } else {
-            println!("{node:<6} {what:<9} {width:>3} in flight  by {by:<10} {a_second:>9.1}/s");
+            let slow = slow.map(|(p99, errors)| format!("  p99 {p99:.1} ms, {errors} errors"));
+            let slow = slow.unwrap_or_default();
+            println!(
+                "{node:<6} {what:<9} {width:>3} in flight  by {by:<10} {a_second:>9.1}/s{slow}"
+            );
         }
     }
 }
@@ -107,7 +119,7 @@ async fn through(
             }
         });
         let a_second = made.await?;
-        rows.push(Row { node, what: "invoices", width, by: "driver", a_second });
+        rows.push(Row { node, what: "invoices", width, by: "driver", a_second, slow: None });
         let bills = bills(&**seller, payments).await?;
         let paid = rate(payments, width, |number| {
             let (payer, bills) = (Arc::clone(payer), Arc::clone(&bills));
@@ -118,7 +130,7 @@ async fn through(
             }
         });
         let a_second = paid.await?;
-        rows.push(Row { node, what: "payments", width, by: "driver", a_second });
+        rows.push(Row { node, what: "payments", width, by: "driver", a_second, slow: None });
     }
     Ok(rows)
 }
@@ -148,7 +160,14 @@ async fn real_lnd(payments: usize, invoices: usize) -> Result<Vec<Row>, Failure>
             }
         });
         let a_second = made.await?;
-        rows.push(Row { node: "lnd", what: "invoices", width, by: "bare REST", a_second });
+        rows.push(Row {
+            node: "lnd",
+            what: "invoices",
+            width,
+            by: "bare REST",
+            a_second,
+            slow: None,
+        });
         let bills = bills(&*seller, payments).await?;
         let paid = rate(payments, width, |number| {
             let (buyer, bill) = (buyer.clone(), bills[number].to_string());
@@ -159,7 +178,17 @@ async fn real_lnd(payments: usize, invoices: usize) -> Result<Vec<Row>, Failure>
             }
         });
         let a_second = paid.await?;
-        rows.push(Row { node: "lnd", what: "payments", width, by: "bare REST", a_second });
+        rows.push(Row {
+            node: "lnd",
+            what: "payments",
+            width,
+            by: "bare REST",
+            a_second,
+            slow: None,
+        });
+    }
+    if let Some(program) = std::env::var_os("TOLLWAY_PROGRAM") {
+        rows.extend(gateway::bills(&program, &pair.seller, invoices, &WIDTHS).await?);
     }
     Ok(rows)
 }

@@ -15,8 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use l402::{Driver, Node, NodeErrorKind, NodeUrl, OpenError, Operator};
 
-use crate::address::{Address, Parameters, bad};
-use crate::http::{Trust, Web};
+use crate::address::{self, Parameters, bad};
 use crate::remote::{Invoicing, Paying};
 
 use node::Cln;
@@ -101,10 +100,7 @@ fn socket(url: &NodeUrl) -> Result<(Rpc, bool), OpenError> {
 
 /// `cln+https://host:port`.
 fn rest(url: &NodeUrl) -> Result<(Rpc, bool), OpenError> {
-    let address = Address::parse(NAME, url, REST_EXAMPLE)?;
-    let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
-    let mut parameters = address.only_parameters()?;
-    let trust = parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned);
+    let (web, mut parameters) = address::server(NAME, url, REST_EXAMPLE, true, PORT)?;
     let rune = parameters.take_secret("rune")?;
     let private = parameters.take_yes_or_no("private")?;
     parameters.finish("a cln+https URL takes rune, cert and private")?;
@@ -112,5 +108,5 @@ fn rest(url: &NodeUrl) -> Result<(Rpc, bool), OpenError> {
         let remedy = format!("is missing: `{}`, then rune=file:/path/to/it", BUYER.command());
         return Err(bad(NAME, "rune", remedy));
     };
-    Ok((Rpc::by_rest(Web::new(&host, port, Some(trust)), rune), private))
+    Ok((Rpc::by_rest(web, rune), private))
 }

@@ -1,22 +1,26 @@
 //! Core Lightning for its owner: what it is, what it has, and its channels.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use l402::operator::{
     About, Balance, Channel, ChannelOrder, ChannelState, Close, Closing, Direction, Opening,
-    OperateError, Right, Rights, Transfer, TransferState,
+    OperateError, Quote, Right, Rights, Sent, Transfer, TransferState, Withdrawal,
 };
 use l402::{Msat, NodeError, Operator, PaymentHash, Sat};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::NAME;
-use super::rpc::Rpc;
+use super::rpc::{Fault, Rpc};
 use super::rune::{BUYER, OBSERVER, SELLER};
 use super::wire::{Info, msat, some_msat};
 use crate::remote::newest_first;
+
+/// How long the node may take to build and send a transaction.
+const SENDING: Duration = Duration::from_secs(60);
 
 /// A Core Lightning node that is asked by its owner.
 #[derive(Debug)]
@@ -168,8 +172,14 @@ struct NewAddress {
 }
 
 #[derive(Debug, Deserialize)]
-struct Sent {
+struct Made {
     txid: Option<String>,
+}
+
+/// `withdraw`.
+#[derive(Debug, Deserialize)]
+struct CoinsSent {
+    txid: String,
 }
 
 impl Owner {
@@ -255,7 +265,7 @@ impl Operator for Owner {
             "push_msat": push.msat(),
             "announce": order.public,
         });
-        let opened: Sent =
+        let opened: Made =
             self.rpc.order("fundchannel", &channel).await.map_err(NodeError::from)?;
         Ok(Opening { transaction: opened.txid })
     }
@@ -267,8 +277,29 @@ impl Operator for Owner {
         // Without the peer's part within that many seconds it is closed alone; 0 waits for ever.
         let alone_after = if how == Close::Alone { 1 } else { 0 };
         let close = json!({ "id": id, "unilateraltimeout": alone_after });
-        let closed: Sent = self.rpc.order("close", &close).await.map_err(NodeError::from)?;
+        let closed: Made = self.rpc.order("close", &close).await.map_err(NodeError::from)?;
         Ok(Closing { transaction: closed.txid })
+    }
+
+    async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {
+        // The node says what it cost when it has built the transaction, and not before.
+        let Withdrawal { address: _, amount, sat_per_vbyte } = *order;
+        Ok(Quote { amount, fee: None, sat_per_vbyte })
+    }
+
+    async fn withdraw(&self, order: &Withdrawal) -> Result<Sent, OperateError> {
+        let amount = order.amount.map_or_else(|| json!("all"), |amount| json!(amount.sat()));
+        let mut coins = json!({ "destination": order.address, "satoshi": amount });
+        if let Some(rate) = order.sat_per_vbyte {
+            coins["feerate"] = format!("{}perkb", u64::from(rate) * 1_000).into();
+        }
+        let sent = timeout(SENDING, self.rpc.order("withdraw", &coins)).await;
+        let CoinsSent { txid } =
+            sent.unwrap_or(Err(Fault::TimedOut)).map_err(|fault| match fault.is_lost() {
+                true => OperateError::MayHaveSent(fault.into()),
+                false => NodeError::from(fault).into(),
+            })?;
+        Ok(Sent { transaction: txid })
     }
 }
 

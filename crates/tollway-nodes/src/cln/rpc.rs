@@ -235,6 +235,17 @@ async fn by_socket(path: &PathBuf, mut request: Vec<u8>) -> Result<Vec<u8>, NoAn
     Ok(answer)
 }
 
+impl Fault {
+    /// Whether what was asked may have been carried out all the same.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::NoAnswer(no_answer) => no_answer.is_lost(),
+            Self::TimedOut | Self::Strange(_) => true,
+            Self::Refused { .. } | Self::Rune(_) => false,
+        }
+    }
+}
+
 impl Refusal {
     pub(super) fn is_no_such_method(&self) -> bool {
         self.code == NO_METHOD

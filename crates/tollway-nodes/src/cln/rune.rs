@@ -26,9 +26,17 @@ pub(super) static SELLER: Part = Part { methods: &["getinfo", "invoice", "listin
 /// Whoever looks at the node's money and changes nothing.
 pub(super) static OBSERVER: Part =
     Part { methods: &["getinfo", "listfunds", "listpeerchannels", "listpays", "listinvoices"] };
-/// Whoever opens and closes channels. That is enough to give all the node has away.
+/// Whoever opens and closes channels and sends coins: all the node has can be given away with it.
 static OWNER: Part = Part {
-    methods: &["getinfo", "newaddr", "connect", "fundchannel", "close", "listpeerchannels"],
+    methods: &[
+        "getinfo",
+        "newaddr",
+        "connect",
+        "fundchannel",
+        "close",
+        "listpeerchannels",
+        "withdraw",
+    ],
 };
 /// Methods that can empty the node or let others do it.
 const WIDE: &[&str] = &["withdraw", "fundchannel", "close", "createrune", "stop"];

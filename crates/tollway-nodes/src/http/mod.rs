@@ -89,6 +89,16 @@ impl Answer {
     }
 }
 
+/// An answer that goes on. Dropping it ends its connection.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    pub(crate) status: StatusCode,
+    body: Incoming,
+    read: BytesMut,
+    most: usize,
+    _open: Connection,
+}
+
 /// There is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoAnswer {
@@ -231,6 +241,15 @@ impl<D: Dial> Http<D> {
         Ok(Answer::new(&head, read.freeze()))
     }
 
+    /// Sends a call on a connection of its own and reads its answer line by line, where servers put one
+    /// JSON value a line for as long as they have any.
+    pub(crate) async fn lines(&self, call: &Call) -> Result<Lines, NoAnswer> {
+        let mut connection = self.connect().await?;
+        let (head, body) = self.head(&mut connection, call).await?.into_parts();
+        let most = D::LONGEST_ANSWER;
+        Ok(Lines { status: head.status, body, read: BytesMut::new(), most, _open: connection })
+    }
+
     async fn connect(&self) -> Result<Connection, NoAnswer> {
         let stream = self.dial.dial().await?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
@@ -263,6 +282,29 @@ impl<D: Dial> Http<D> {
             Some(_never_sent) => NoAnswer::NotSent(lost.into_error()),
             None => NoAnswer::Lost(lost.into_error().into()),
         })
+    }
+}
+
+impl Lines {
+    /// The next line that is not empty; none at the end. What a server says without ending the line is
+    /// the last one.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, NoAnswer> {
+        loop {
+            if let Some(end) = line_end(&self.read) {
+                return Ok(Some(self.read.split_to(end + 1).freeze()));
+            }
+            if self.read.len() > self.most {
+                return Err(NoAnswer::Lost("the line is longer than any real one".into()));
+            }
+            match self.body.frame().await {
+                Some(frame) => {
+                    let frame = frame.map_err(|source| NoAnswer::Lost(source.into()))?;
+                    self.read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+                }
+                None if self.read.iter().all(u8::is_ascii_whitespace) => return Ok(None),
+                None => return Ok(Some(self.read.split().freeze())),
+            }
+        }
     }
 }
 

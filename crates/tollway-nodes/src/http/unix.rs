@@ -30,7 +30,8 @@ impl UnixSocket {
 }
 
 impl Dial for UnixSocket {
-    const LONGEST_ANSWER: usize = 64 * 1024;
+    /// A thousand rows of a node's books, with the longest of memos.
+    const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
     fn host(&self) -> &str {
         "localhost"

@@ -37,28 +37,14 @@ pub(super) struct Channels {
 #[derive(Debug, Deserialize)]
 pub(super) struct Open {
     active: bool,
-    private: bool,
-    remote_pubkey: String,
-    channel_point: String,
-    #[serde(deserialize_with = "number")]
-    capacity: u64,
-    #[serde(deserialize_with = "number")]
-    local_balance: u64,
-    #[serde(deserialize_with = "number")]
-    remote_balance: u64,
+    #[serde(flatten)]
+    body: Body,
 }
 
 impl From<Open> for Channel {
     fn from(open: Open) -> Self {
-        Self {
-            id: open.channel_point,
-            peer: open.remote_pubkey.parse::<NodeId>().ok(),
-            state: if open.active { ChannelState::Usable } else { ChannelState::Offline },
-            capacity: Sat::from_sat(open.capacity),
-            outbound: msat(open.local_balance),
-            inbound: msat(open.remote_balance),
-            public: !open.private,
-        }
+        let state = if open.active { ChannelState::Usable } else { ChannelState::Offline };
+        open.body.described(state)
     }
 }
 
@@ -78,11 +64,13 @@ pub(super) struct Pending {
 
 #[derive(Debug, Deserialize)]
 struct Wrapped {
-    channel: PendingChannel,
+    channel: Body,
 }
 
+/// What an open channel and a pending one have in common.
 #[derive(Debug, Deserialize)]
-struct PendingChannel {
+struct Body {
+    #[serde(alias = "remote_pubkey")]
     remote_node_pub: String,
     channel_point: String,
     #[serde(deserialize_with = "number")]
@@ -105,7 +93,7 @@ impl Pending {
     }
 }
 
-impl PendingChannel {
+impl Body {
     fn described(self, state: ChannelState) -> Channel {
         Channel {
             id: self.channel_point,
@@ -210,6 +198,21 @@ pub(super) struct NewAddress {
     pub(super) address: String,
 }
 
+/// `GET /v1/transactions/fee`.
+#[derive(Debug, Deserialize)]
+pub(super) struct FeeEstimate {
+    #[serde(deserialize_with = "number")]
+    pub(super) fee_sat: u64,
+    #[serde(deserialize_with = "number")]
+    pub(super) sat_per_vbyte: u64,
+}
+
+/// `POST /v1/transactions`.
+#[derive(Debug, Deserialize)]
+pub(super) struct CoinsSent {
+    pub(super) txid: String,
+}
+
 /// `POST /v1/channels`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Opened {
@@ -222,14 +225,18 @@ pub(super) struct Opened {
 impl Opened {
     /// The transaction's id. As bytes it comes in the order in which it is hashed, not printed.
     pub(super) fn transaction(self) -> Option<String> {
-        use base64::Engine;
         if !self.funding_txid_str.is_empty() {
             return Some(self.funding_txid_str);
         }
-        let mut bytes = base64::prelude::BASE64_STANDARD.decode(self.funding_txid_bytes).ok()?;
-        bytes.reverse();
-        (bytes.len() == 32).then(|| hex::DisplayHex::to_lower_hex_string(&bytes[..]))
+        transaction_in_base64(&self.funding_txid_bytes)
     }
+}
+
+fn transaction_in_base64(text: &str) -> Option<String> {
+    use base64::Engine;
+    let mut bytes = base64::prelude::BASE64_STANDARD.decode(text).ok()?;
+    bytes.reverse();
+    (bytes.len() == 32).then(|| hex::DisplayHex::to_lower_hex_string(&bytes[..]))
 }
 
 /// A line of `DELETE /v1/channels/{point}`.
@@ -246,10 +253,7 @@ struct ClosePending {
 
 impl CloseUpdate {
     pub(super) fn transaction(self) -> Option<String> {
-        use base64::Engine;
-        let mut bytes = base64::prelude::BASE64_STANDARD.decode(self.close_pending?.txid).ok()?;
-        bytes.reverse();
-        (bytes.len() == 32).then(|| hex::DisplayHex::to_lower_hex_string(&bytes[..]))
+        transaction_in_base64(&self.close_pending?.txid)
     }
 }
 

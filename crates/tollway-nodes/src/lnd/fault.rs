@@ -72,13 +72,22 @@ pub(super) fn error(kind: NodeErrorKind, trouble: Trouble) -> NodeError {
 
 impl Fault {
     /// What the first call to a server makes of it: whoever takes connections and breaks them off is
-    /// not likelyely to be lnd's REST port.
+    /// not likely to be lnd's REST port.
     pub(super) fn at_first(self) -> NodeError {
         match self {
             Self::NoAnswer(cut @ (NoAnswer::NotSent(_) | NoAnswer::Lost(_))) => {
                 error(NodeErrorKind::Unreachable, Trouble::GrpcPort(cut))
             }
             fault => fault.into(),
+        }
+    }
+
+    /// Whether what was asked may have been carried out all the same.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::NoAnswer(no_answer) => no_answer.is_lost(),
+            Self::TimedOut | Self::Strange { .. } => true,
+            Self::Refused { .. } | Self::Macaroon(_) => false,
         }
     }
 

@@ -19,12 +19,15 @@ pub(super) struct Needs {
 pub(super) struct Part {
     name: &'static str,
     needs: &'static [Needs],
+    /// What it goes faster with, and can be played without.
+    helps: &'static [&'static str],
 }
 
 pub(super) const SEND: &str = "/routerrpc.Router/SendPaymentV2";
 pub(super) const TRACK: &str = "/routerrpc.Router/TrackPaymentV2";
 pub(super) const ADD: &str = "/lnrpc.Lightning/AddInvoice";
 pub(super) const LOOKUP: &str = "/lnrpc.Lightning/LookupInvoice";
+pub(super) const SUBSCRIBE: &str = "/lnrpc.Lightning/SubscribeInvoices";
 pub(super) const INFO: &str = "/lnrpc.Lightning/GetInfo";
 pub(super) const COINS: &str = "/lnrpc.Lightning/WalletBalance";
 pub(super) const LIQUIDITY: &str = "/lnrpc.Lightning/ChannelBalance";
@@ -36,6 +39,8 @@ pub(super) const ADDRESS: &str = "/lnrpc.Lightning/NewAddress";
 pub(super) const CONNECT: &str = "/lnrpc.Lightning/ConnectPeer";
 pub(super) const OPEN: &str = "/lnrpc.Lightning/OpenChannelSync";
 pub(super) const CLOSE: &str = "/lnrpc.Lightning/CloseChannel";
+pub(super) const ESTIMATE: &str = "/lnrpc.Lightning/EstimateFee";
+pub(super) const SEND_COINS: &str = "/lnrpc.Lightning/SendCoins";
 
 const GET_INFO: Needs = Needs { call: INFO, entity: "info", action: "read" };
 
@@ -45,6 +50,7 @@ pub(super) static BUYER: Part = Part {
         Needs { call: SEND, entity: "offchain", action: "write" },
         Needs { call: TRACK, entity: "offchain", action: "read" },
     ],
+    helps: &[],
 };
 
 pub(super) static SELLER: Part = Part {
@@ -53,6 +59,7 @@ pub(super) static SELLER: Part = Part {
         Needs { call: ADD, entity: "invoices", action: "write" },
         Needs { call: LOOKUP, entity: "invoices", action: "read" },
     ],
+    helps: &[SUBSCRIBE],
 };
 
 /// Whoever looks at the node's money and changes nothing.
@@ -66,9 +73,10 @@ pub(super) static OBSERVER: Part = Part {
         Needs { call: PAYMENTS, entity: "offchain", action: "read" },
         Needs { call: INVOICES, entity: "invoices", action: "read" },
     ],
+    helps: &[],
 };
 
-/// Whoever opens and closes channels. That is enough to give all the node has away.
+/// Whoever opens and closes channels and sends coins: all the node has can be given away with it.
 static OWNER: Part = Part {
     name: "owner",
     needs: &[
@@ -76,9 +84,12 @@ static OWNER: Part = Part {
         Needs { call: CONNECT, entity: "peers", action: "write" },
         Needs { call: OPEN, entity: "onchain", action: "write" },
         Needs { call: CLOSE, entity: "onchain", action: "write" },
+        Needs { call: ESTIMATE, entity: "onchain", action: "read" },
+        Needs { call: SEND_COINS, entity: "onchain", action: "write" },
         Needs { call: CHANNELS, entity: "offchain", action: "read" },
         Needs { call: PENDING, entity: "offchain", action: "read" },
     ],
+    helps: &[],
 };
 
 impl Part {
@@ -91,7 +102,8 @@ impl Part {
 
     /// The calls that it makes, asking who the node is included.
     pub(super) fn calls(&self) -> impl Iterator<Item = &'static str> {
-        self.needs.iter().chain([&GET_INFO]).map(|needs| needs.call)
+        let needs = self.needs.iter().map(|needs| needs.call);
+        needs.chain(self.helps.iter().copied()).chain([GET_INFO.call])
     }
 
     /// Bakes exactly what is needed.
@@ -118,6 +130,10 @@ impl Allowed {
     pub(super) fn lacks(&self, part: &Part) -> Option<String> {
         let lacks = part.needs.iter().any(|needs| !self.may(needs));
         lacks.then(|| part.command())
+    }
+
+    pub(super) fn may_subscribe(&self) -> bool {
+        self.may(&Needs { call: SUBSCRIBE, entity: "invoices", action: "read" })
     }
 
     pub(super) fn may_ask_for_info(&self) -> bool {

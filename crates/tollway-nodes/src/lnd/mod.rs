@@ -10,6 +10,7 @@
 mod books;
 mod fault;
 mod macaroon;
+mod news;
 mod node;
 mod owner;
 mod rest;
@@ -23,12 +24,12 @@ use async_trait::async_trait;
 use l402::{Driver, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, Operator};
 use tokio::time::{Instant, sleep};
 
-use crate::address::{Address, bad};
-use crate::http::{Trust, Web};
+use crate::address::{self, bad};
 use crate::remote::{Invoicing, Paying};
 
 use fault::Trouble;
 use macaroon::{Allowed, BUYER, SELLER};
+use news::News;
 use node::Lnd;
 use owner::Owner;
 use rest::Rest;
@@ -91,7 +92,8 @@ impl Driver for LndDriver {
         }
         allowed.warn_if_too_wide();
         let operator = Arc::new(Owner::new(Arc::clone(&rest)));
-        let lnd = Arc::new(Lnd { rest, network, private });
+        let news = allowed.may_subscribe().then(|| News::of(Arc::clone(&rest)));
+        let lnd = Arc::new(Lnd { rest, network, private, news });
         Ok(Node {
             payer: pays.is_none().then(|| Arc::new(Paying::new(Arc::clone(&lnd))) as _),
             invoicer: is_paid.is_none().then(|| Arc::new(Invoicing(lnd)) as _),
@@ -107,10 +109,7 @@ impl Driver for LndDriver {
 }
 
 fn settings(url: &NodeUrl) -> Result<Settings, OpenError> {
-    let address = Address::parse(NAME, url, EXAMPLE)?;
-    let (host, port) = (address.host.clone(), address.port.unwrap_or(PORT));
-    let mut parameters = address.only_parameters()?;
-    let trust = parameters.take_file("cert")?.map_or_else(Trust::public, Trust::pinned);
+    let (web, mut parameters) = address::server(NAME, url, EXAMPLE, true, PORT)?;
     let macaroon = parameters.take_secret("macaroon")?;
     let network = match parameters.take("network") {
         None => None,
@@ -122,7 +121,7 @@ fn settings(url: &NodeUrl) -> Result<Settings, OpenError> {
         let remedy = format!("is missing: `{}`, then macaroon=file:/path/to/it", BUYER.command());
         return Err(bad(NAME, "macaroon", remedy));
     };
-    let rest = Arc::new(Rest::new(Web::new(&host, port, Some(trust)), macaroon));
+    let rest = Arc::new(Rest::new(web, macaroon));
     Ok(Settings { rest, network, private })
 }
 

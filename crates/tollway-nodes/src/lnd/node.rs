@@ -7,6 +7,7 @@ use std::time::Duration;
 use l402::{Msat, Network, NodeError, NodeErrorKind, PaymentHash, Why};
 
 use super::fault::{self, Fault, Trouble};
+use super::news::News;
 use super::rest::Rest;
 use super::wire::{AddInvoice, Invoice, Payment, Send, in_a_path};
 use super::{NAME, macaroon};
@@ -27,6 +28,8 @@ pub(super) struct Lnd {
     pub(super) network: Network,
     /// Whether invoices name the node's private channels.
     pub(super) private: bool,
+    /// What lnd tells of itself about payments, where it may be asked to.
+    pub(super) news: Option<News>,
 }
 
 impl Lnd {
@@ -120,6 +123,11 @@ impl Issuer for Lnd {
     }
 
     async fn settled(&self, hash: PaymentHash) -> Result<bool, NodeError> {
+        if let Some(news) = &self.news
+            && news.has_told_of(hash)
+        {
+            return Ok(true);
+        }
         let call = Call::get(format!("/v1/invoice/{hash}"));
         match self.rest.query::<Invoice>(call, macaroon::LOOKUP).await {
             Ok(invoice) => Ok(invoice.settled()),

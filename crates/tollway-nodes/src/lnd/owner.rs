@@ -7,22 +7,26 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use l402::operator::{
-    About, Balance, Channel, ChannelOrder, Close, Closing, Opening, OperateError, Right, Rights,
-    Transfer,
+    About, Balance, Channel, ChannelOrder, Close, Closing, Opening, OperateError, Quote, Right,
+    Rights, Sent, Transfer, Withdrawal,
 };
 use l402::{NodeError, Operator, Sat};
 use serde_json::json;
 use tokio::time::timeout;
+use url::form_urlencoded;
 
 use super::books::{
-    Channels, CloseUpdate, Coins, Invoices, Liquidity, NewAddress, Nothing, Opened, Payments,
-    Pending,
+    Channels, CloseUpdate, Coins, CoinsSent, FeeEstimate, Invoices, Liquidity, NewAddress, Nothing,
+    Opened, Payments, Pending,
 };
 use super::fault::Fault;
 use super::macaroon::{self, BUYER, OBSERVER, SELLER};
 use super::rest::{ANSWER, Rest};
 use super::{NAME, wire::Info};
 use crate::http::Call;
+
+/// Within so many blocks money that is sent should be in one.
+const SOON: u32 = 6;
 
 /// An lnd that is asked by its owner.
 #[derive(Debug)]
@@ -159,5 +163,44 @@ impl Operator for Owner {
             }
             Err(_) => Err(NodeError::from(Fault::TimedOut).into()),
         }
+    }
+
+    async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {
+        let said_by_us = Quote { sat_per_vbyte: order.sat_per_vbyte, ..Quote::default() };
+        // lnd tells the fee of an amount at its own rate, and no other.
+        let (Some(amount), None) = (order.amount, order.sat_per_vbyte) else {
+            return Ok(Quote { amount: order.amount, ..said_by_us });
+        };
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair(&format!("AddrToAmount[{}]", order.address), &amount.sat().to_string())
+            .append_pair("target_conf", &SOON.to_string())
+            .finish();
+        let fee =
+            self.rest.query(Call::get(format!("/v1/transactions/fee?{query}")), macaroon::ESTIMATE);
+        let fee: FeeEstimate = fee.await.map_err(NodeError::from)?;
+        Ok(Quote {
+            amount: Some(amount),
+            fee: Some(Sat::from_sat(fee.fee_sat)),
+            sat_per_vbyte: u32::try_from(fee.sat_per_vbyte).ok().filter(|rate| *rate > 0),
+        })
+    }
+
+    async fn withdraw(&self, order: &Withdrawal) -> Result<Sent, OperateError> {
+        let mut coins = json!({ "addr": order.address, "label": "tollway" });
+        match order.amount {
+            Some(amount) => coins["amount"] = amount.sat().to_string().into(),
+            None => coins["send_all"] = true.into(),
+        }
+        match order.sat_per_vbyte {
+            Some(rate) => coins["sat_per_vbyte"] = rate.to_string().into(),
+            None => coins["target_conf"] = SOON.into(),
+        }
+        let sent = self.rest.order(Call::post("/v1/transactions", &coins), macaroon::SEND_COINS);
+        let sent = timeout(ANSWER, sent).await.unwrap_or(Err(Fault::TimedOut));
+        let CoinsSent { txid } = sent.map_err(|fault| match fault.is_lost() {
+            true => OperateError::MayHaveSent(fault.into()),
+            false => NodeError::from(fault).into(),
+        })?;
+        Ok(Sent { transaction: txid })
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::fault::{self, Fault, Trouble};
 use super::macaroon::{self, Allowed};
 use super::wire::{AddInvoice, Added, Info, Line, Refusal, State};
-use crate::http::{Answer, Call, Http, NoAnswer, Web};
+use crate::http::{Answer, Call, Http, Lines, NoAnswer, Web};
 use crate::watched::{Kept, Watched};
 
 /// How long lnd may take for an answer that needs no payment.
@@ -153,11 +153,14 @@ impl Rest {
         let call = self.signed(call)?;
         let Answer { status, body, .. } =
             self.http.first_line(&call).await.map_err(Fault::NoAnswer)?;
-        match read(status, &body)? {
-            Line { result: Some(message), error: None } if status.is_success() => Ok(message),
-            Line { error: Some(refusal), .. } => Err(Fault::Refused { refusal, call: name }),
-            Line { .. } => Err(Fault::Refused { refusal: read(status, &body)?, call: name }),
-        }
+        message(status, &body, name)
+    }
+
+    /// The messages of a stream that goes on. lnd says nothing at all before the first one.
+    pub(super) async fn messages(&self, call: Call, name: &'static str) -> Result<Messages, Fault> {
+        let call = self.signed(call)?;
+        let lines = self.http.lines(&call).await.map_err(Fault::NoAnswer)?;
+        Ok(Messages { lines, name })
     }
 
     fn signed(&self, call: Call) -> Result<Call, Fault> {
@@ -166,6 +169,35 @@ impl Rest {
         let mut value = HeaderValue::try_from(text).expect("hexadecimal digits fit in a header");
         value.set_sensitive(true);
         Ok(call.with(MACAROON, value))
+    }
+}
+
+/// A stream of lnd's messages.
+#[derive(Debug)]
+pub(super) struct Messages {
+    lines: Lines,
+    name: &'static str,
+}
+
+impl Messages {
+    /// The next one; none when lnd ends the stream.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Fault> {
+        let status = self.lines.status;
+        let Some(line) = self.lines.next().await.map_err(Fault::NoAnswer)? else { return Ok(None) };
+        message(status, &line, self.name).map(Some)
+    }
+}
+
+/// A line of a stream.
+fn message<T: DeserializeOwned>(
+    status: http::StatusCode,
+    line: &[u8],
+    name: &'static str,
+) -> Result<T, Fault> {
+    match read(status, line)? {
+        Line { result: Some(message), error: None } if status.is_success() => Ok(message),
+        Line { error: Some(refusal), .. } => Err(Fault::Refused { refusal, call: name }),
+        Line { .. } => Err(Fault::Refused { refusal: read(status, line)?, call: name }),
     }
 }
 

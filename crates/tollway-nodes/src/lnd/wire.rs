@@ -141,6 +141,29 @@ impl Invoice {
     }
 }
 
+/// A line of `GET /v1/invoices/subscribe`: an invoice that was made or paid.
+#[derive(Debug, Deserialize)]
+pub(super) struct Changed {
+    #[serde(default)]
+    r_hash: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    settle_index: String,
+}
+
+impl Changed {
+    /// Which invoice was paid, and as the how many-eth, when one was.
+    pub(super) fn settled(&self) -> Option<(PaymentHash, u64)> {
+        use base64::Engine;
+        if self.state != "SETTLED" {
+            return None;
+        }
+        let bytes = base64::prelude::BASE64_STANDARD.decode(&self.r_hash).ok()?;
+        Some((PaymentHash(bytes.try_into().ok()?), self.settle_index.parse().ok()?))
+    }
+}
+
 /// A payment hash in a path, where the API wants bytes: base64 in the alphabet of URLs.
 pub(super) fn in_a_path(hash: PaymentHash) -> String {
     use base64::Engine;

@@ -90,6 +90,16 @@ pub(crate) enum Ordered {
     Lost(NodeError),
 }
 
+/// What becomes of an order to a node that makes no promise about being ordered twice, when it is known
+/// to it already, or cannot be asked: then it is not given.
+pub(crate) async fn known_already<R: Remote>(remote: &R, order: &Order) -> Option<Ordered> {
+    match remote.ask(order.invoice.payment_hash()).await {
+        Ok(Word::NeverHeard | Word::NotPaid(_)) => None,
+        Ok(word) => Some(Ordered::Taken(word)),
+        Err(source) => Some(Ordered::NotBegun { why: Why::Unreachable, source }),
+    }
+}
+
 /// Rows of a node's books as they are shown: the last first, and no more than asked for.
 pub(crate) fn newest_first(rows: impl Iterator<Item = Transfer>, most: usize) -> Vec<Transfer> {
     let mut rows: Vec<Transfer> = rows.collect();

@@ -8,6 +8,7 @@ mod lnd;
 mod nwc;
 mod purse_contract;
 mod purse_lost;
+mod purse_owner;
 mod purse_strange;
 mod purse_url;
 mod running;

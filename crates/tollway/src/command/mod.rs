@@ -23,6 +23,7 @@ mod get;
 mod import;
 mod invoice_decode;
 mod node_address;
+mod node_backup;
 mod node_balance;
 mod node_channels;
 mod node_close_channel;
@@ -33,8 +34,10 @@ mod node_invoice;
 mod node_open_channel;
 mod node_pay;
 mod node_payments;
+mod node_restore;
 mod node_run;
 mod node_setup;
+mod node_withdraw;
 mod nwc_add;
 mod nwc_list;
 mod nwc_revoke;
@@ -113,6 +116,9 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &node_address::NodeAddress,
     &node_open_channel::NodeOpenChannel,
     &node_close_channel::NodeCloseChannel,
+    &node_withdraw::NodeWithdraw,
+    &node_backup::NodeBackup,
+    &node_restore::NodeRestore,
     &node_doctor::NodeDoctor,
     &node_setup::NodeSetup,
     &nwc_add::NwcAdd,

@@ -1,8 +1,9 @@
 //! `tollway node pay`: pays one invoice, once.
 //!
-//! Nothing is written down here before the money leaves: the invoice itself is the record. The same
-//! invoice is never paid twice by a [`l402::Payer`], in this process or in any later one, so after an end
-//! that is not known the same command finds it out.
+//! What it may cost is set aside in the wallet before the money leaves, against the user's own limits;
+//! of the payment itself the invoice is the record. The same invoice is never paid twice by a
+//! [`l402::Payer`], in this process or in any later one, so after an end that is not known the same
+//! command finds it out.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,12 +12,13 @@ use async_trait::async_trait;
 use clap::{ArgMatches, Args};
 use l402::{Invoice, Msat, Paid, PayError, PayOrder, PaymentHash};
 use serde::Serialize;
-use tollway_client::Terms;
 
 use crate::command::{Command, invoice_decode, read};
 use crate::failure::Failure;
+use crate::node::allowed::{Agreed, Allowed, allow};
 use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
+use crate::pay::WalletFlags;
 use crate::shell::Shell;
 use crate::signal::Stop;
 use crate::terminal::{GOOD, paint};
@@ -31,7 +33,8 @@ struct Arguments {
     /// A BOLT 11 invoice, with or without `lightning:` before it; `-` reads stdin
     invoice: String,
 
-    /// Refuse an invoice for more than that; a bare number is satoshi
+    /// Refuse an invoice for more than that; a bare number is satoshi. The settings' policy holds in
+    /// any case
     #[arg(long, value_name = "AMOUNT", value_parser = flags::amount)]
     max_cost: Option<Msat>,
 
@@ -43,17 +46,25 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     patience: u64,
 
+    /// Agree beforehand to what the settings' policy would have asked
+    #[arg(long)]
+    yes: bool,
+
     /// Print the preimage too: the proof of payment, which is also what was bought
     #[arg(long)]
     show_preimage: bool,
 
     #[command(flatten)]
     node: NodeFlag,
+
+    #[command(flatten)]
+    wallet: WalletFlags,
 }
 
 const AFTER_HELP: &str = "\
 The same invoice is paid once, however often the command is run. It ends with 0 when it was paid, with
-3 when it was not, and with 7 when only the node knows: then run it again.
+3 when it was not, and with 7 when only the node knows: then run it again. The policy in the settings and
+the budgets hold as for `tollway get`; the payee's key stands where they say a host. 8: they do not allow it.
 
 Examples:
   tollway node pay lnbc10u1p...
@@ -75,33 +86,41 @@ impl Command for NodePay {
         log::start(shell, "warn");
         let url = args.node.url("pay with", shell)?;
         let invoice = invoice_decode::read_invoice(&args.invoice)?;
-        let amount = invoice.amount();
-        if let Some(limit) = args.max_cost.filter(|limit| amount > *limit) {
-            return Err(NodeFailure::OverLimit { amount, limit }.into());
-        }
-        let max_fee = args.max_fee.unwrap_or(Terms::up_to(amount).max_fee);
         let patience = Duration::from_secs(args.patience);
         let mut stop = Stop::listen()
             .map_err(|source| Failure::Io { what: "waiting for signals".into(), source })?;
         let payer = nodes::open_payer(&url, shell).await?;
-        let order = PayOrder { invoice: &invoice, max_fee, patience };
+        let Arguments { max_cost, max_fee, yes, .. } = args;
+        let agreed = Agreed { max_cost, max_fee, yes };
+        let allowed = allow(&invoice, agreed, &args.wallet, shell).await?;
+        let order = PayOrder { invoice: &invoice, max_fee: allowed.max_fee, patience };
         let ended = tokio::select! {
             ended = payer.pay(order) => ended,
             () = stop.asked() => {
                 return Err(NodeFailure::Interrupted(invoice.payment_hash()).into());
             }
         };
-        let paid = judge(ended, &invoice)?;
+        let paid = judge(ended, &invoice, allowed).await?;
         Ok(Output::new(&Report::new(&invoice, &paid, args.show_preimage)))
     }
 }
 
 /// The three endings.
-fn judge(ended: Result<Paid, PayError>, invoice: &Invoice) -> Result<Paid, NodeFailure> {
+async fn judge(
+    ended: Result<Paid, PayError>,
+    invoice: &Invoice,
+    allowed: Allowed,
+) -> Result<Paid, NodeFailure> {
     let hash = invoice.payment_hash();
     match ended {
-        Ok(paid) => Ok(paid),
-        Err(PayError::NotPaid { why, source }) => Err(NodeFailure::NotPaid { hash, why, source }),
+        Ok(paid) => {
+            allowed.paid(paid.fee).await;
+            Ok(paid)
+        }
+        Err(PayError::NotPaid { why, source }) => {
+            allowed.not_paid().await;
+            Err(NodeFailure::NotPaid { hash, why, source })
+        }
         Err(PayError::Unknown { hash, source }) => Err(NodeFailure::MayHavePaid { hash, source }),
     }
 }

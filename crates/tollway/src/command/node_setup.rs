@@ -13,9 +13,9 @@ use tollway_nodes::{LndPart, LndState, Seed};
 
 use crate::command::{Command, read};
 use crate::failure::Failure;
-use crate::node::SetupFailure;
 use crate::node::doctor::Purpose;
 use crate::node::setup_lnd::{Plan, find};
+use crate::node::{SetupFailure, words};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{BAD, DIM, GOOD, STRONG, paint};
@@ -177,12 +177,7 @@ struct Words<'a> {
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", paint(BAD, "The seed of the wallet, which is not shown again:"))?;
-        for (row, words) in self.seed.chunks(4).enumerate() {
-            for (column, word) in words.iter().enumerate() {
-                write!(f, "{:>4}. {word:<10}", row * 4 + column + 1)?;
-            }
-            writeln!(f)?;
-        }
+        words::write(f, self.seed)?;
         write!(
             f,
             "It brings back what is on the chain. What is in channels needs lnd's own backups."

@@ -6,6 +6,7 @@ use tollway_client::MoneyMoved;
 use tollway_purse::nwc::BookError;
 
 use super::SetupFailure;
+use super::paper::PaperFailure;
 use crate::exit::Exit;
 
 /// A command of `tollway node` failed.
@@ -23,6 +24,15 @@ pub(crate) enum NodeFailure {
     /// A node could not be set up.
     #[error(transparent)]
     Setup(#[from] SetupFailure),
+    /// Words could not be kept or used.
+    #[error(transparent)]
+    Paper(#[from] PaperFailure),
+    /// Money would be sent, and nobody sits there to agree to it.
+    #[error("nothing was sent: {0}")]
+    NobodyToAsk(String),
+    /// Whoever sits there did not agree.
+    #[error("nothing was sent: the answer was no")]
+    NotAgreed,
     /// The node did not make an invoice.
     #[error("no invoice was made")]
     NoInvoice(#[source] NodeError),
@@ -44,9 +54,11 @@ impl NodeFailure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => Exit::Network,
-            Self::Operate(OperateError::Cannot { .. } | OperateError::NoSuchChannel { .. }) => {
-                Exit::Usage
-            }
+            Self::Operate(OperateError::MayHaveSent(_)) => Exit::MayHavePaid,
+            Self::Operate(OperateError::Cannot { .. } | OperateError::NoSuchChannel { .. })
+            | Self::NobodyToAsk(_) => Exit::Usage,
+            Self::NotAgreed => Exit::General,
+            Self::Paper(failure) => failure.exit(),
             Self::Book(BookError::Storage { .. }) => Exit::General,
             Self::Book(_) | Self::OtherConnection(_) => Exit::Usage,
             Self::Setup(failure) => failure.exit(),
@@ -59,10 +71,13 @@ impl NodeFailure {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => "node",
+            Self::Operate(OperateError::MayHaveSent(_)) => "unknown",
             Self::Operate(OperateError::Cannot { .. }) => "not_possible",
             Self::Operate(OperateError::NoSuchChannel { .. }) => "no_such_channel",
             Self::Book(_) | Self::OtherConnection(_) => "connections",
             Self::Setup(_) => "setup",
+            Self::Paper(_) => "backup",
+            Self::NobodyToAsk(_) | Self::NotAgreed => "not_agreed",
             Self::OverLimit { .. } => "over_limit",
             Self::NotPaid { .. } => "not_paid",
             Self::MayHavePaid { .. } | Self::Interrupted(_) => "unknown",
@@ -76,7 +91,9 @@ impl NodeFailure {
                  says how it ended"
                     .to_owned()
             }
-            Self::OverLimit { .. } => "`--max-cost` says what you agree to".to_owned(),
+            Self::OverLimit { .. } => {
+                "`--max-cost` says what you agree to, within what `tollway config show` shows".to_owned()
+            }
             Self::NotPaid { why: Why::NoRoute, .. } => {
                 "`--max-fee` says what routing may cost; `tollway node doctor` looks at the node"
                     .to_owned()
@@ -84,12 +101,20 @@ impl NodeFailure {
             Self::NotPaid { .. } | Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => {
                 "`tollway node doctor` looks at the node and says what to do".to_owned()
             }
+            Self::Operate(OperateError::MayHaveSent(_)) => {
+                "look at `tollway node balance` and at the chain before you run it again: every run \
+                 sends"
+                    .to_owned()
+            }
+            Self::NobodyToAsk(_) => "`--yes` agrees to it beforehand".to_owned(),
             Self::Setup(failure) => failure.hint(),
+            Self::Paper(failure) => return failure.hint(),
             Self::OtherConnection(_) => {
                 "`tollway nwc list` shows it; leave `--nwc-budget` and `--nwc-relay` out, or revoke it"
                     .to_owned()
             }
             Self::Book(_)
+            | Self::NotAgreed
             | Self::Operate(OperateError::Cannot { .. } | OperateError::NoSuchChannel { .. }) => {
                 return None;
             }
@@ -103,8 +128,12 @@ impl NodeFailure {
             Self::MayHavePaid { hash, .. } | Self::Interrupted(hash) => {
                 Some((MoneyMoved::Unknown, Some(*hash)))
             }
-            Self::OverLimit { .. } => Some((MoneyMoved::No, None)),
+            Self::OverLimit { .. } | Self::NobodyToAsk(_) | Self::NotAgreed => {
+                Some((MoneyMoved::No, None))
+            }
+            Self::Operate(OperateError::MayHaveSent(_)) => Some((MoneyMoved::Unknown, None)),
             Self::Operate(_)
+            | Self::Paper(_)
             | Self::NoInvoice(_)
             | Self::Book(_)
             | Self::Setup(_)

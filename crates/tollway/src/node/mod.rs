@@ -1,11 +1,14 @@
 //! What the commands of `tollway node` have in common: which node they are about, how they fail, and
 //! the doctor's rules.
 
+pub(crate) mod allowed;
 pub(crate) mod doctor;
 mod failure;
+pub(crate) mod paper;
 mod setup_failure;
 pub(crate) mod setup_lnd;
 pub(crate) mod table;
+pub(crate) mod words;
 
 use std::io;
 use std::path::PathBuf;

@@ -19,25 +19,39 @@ use crate::wallet::{Purchase, Token, WalletError};
 /// set aside already, the larger of the two sums is.
 pub(super) fn reserve(
     rows: &Connection,
-    purchase: &Purchase,
+    payment: &Payment<'_>,
     asked: Msat,
     mut limits: Vec<Limit>,
 ) -> Result<(), Failed> {
-    let (hash, at) = (purchase.hash(), purchase.begun_at);
+    let Payment { hash, origin, at } = *payment;
     limits.extend(kept(rows)?.into_iter().map(|(_, limit)| limit));
-    let room = ledger::check(&Rows(rows), &limits, purchase.origin.host(), asked, Some(hash), at)?;
+    let room = ledger::check(&Rows(rows), &limits, origin.host(), asked, Some(hash), at)?;
     room.map_err(WalletError::from)?;
-    hold(rows, purchase, asked)
+    hold(rows, payment, asked)
+}
+
+/// Which payment, to whom, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Payment<'a> {
+    pub(super) hash: PaymentHash,
+    pub(super) origin: &'a Origin,
+    pub(super) at: SystemTime,
+}
+
+impl<'a> From<&'a Purchase> for Payment<'a> {
+    fn from(purchase: &'a Purchase) -> Self {
+        Self { hash: purchase.hash(), origin: &purchase.origin, at: purchase.begun_at }
+    }
 }
 
 /// Sets `asked` aside whatever the limits say: it may have gone already.
-pub(super) fn hold(rows: &Connection, purchase: &Purchase, asked: Msat) -> Result<(), Failed> {
-    let (hash, at) = (purchase.hash(), purchase.begun_at);
+pub(super) fn hold(rows: &Connection, payment: &Payment<'_>, asked: Msat) -> Result<(), Failed> {
+    let Payment { hash, origin, at } = *payment;
     rows.execute(
         "INSERT INTO spending (hash, origin, at_ms, held_msat, spent_msat) \
          VALUES (?1, ?2, max(?3, (SELECT coalesce(max(at_ms), 0) FROM spending)), ?4, 0) \
          ON CONFLICT (hash) DO UPDATE SET held_msat = max(held_msat, excluded.held_msat)",
-        params![hash.to_string(), purchase.origin.as_str(), to_ms(at), to_sql(asked)],
+        params![hash.to_string(), origin.as_str(), to_ms(at), to_sql(asked)],
     )?;
     Ok(())
 }
@@ -45,10 +59,20 @@ pub(super) fn hold(rows: &Connection, purchase: &Purchase, asked: Msat) -> Resul
 /// Puts what a payment cost in the place of what was set aside for it.
 pub(super) fn spend(rows: &Connection, token: &Token) -> Result<(), Failed> {
     let cost = token.amount.checked_add(token.fee).unwrap_or(Msat::SUPPLY);
+    spent(rows, token.hash, cost, token.paid_at)
+}
+
+/// The same for any payment for which something is set aside.
+pub(super) fn spent(
+    rows: &Connection,
+    hash: PaymentHash,
+    cost: Msat,
+    at: SystemTime,
+) -> Result<(), Failed> {
     rows.execute(
         "UPDATE spending SET held_msat = 0, spent_msat = ?2, \
          at_ms = max(?3, (SELECT coalesce(max(at_ms), 0) FROM spending)) WHERE hash = ?1",
-        params![token.hash.to_string(), to_sql(cost), to_ms(token.paid_at)],
+        params![hash.to_string(), to_sql(cost), to_ms(at)],
     )?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The wallet in a file. Every write is on the disk, through the operating system's caches, before
 //! it counts as done.
 
+mod direct;
 mod ledger;
 mod open;
 mod record;
@@ -22,6 +23,7 @@ use super::{
     WalletError,
 };
 use crate::origin::Origin;
+use ledger::Payment;
 use rows::Rows;
 
 /// A wallet in one SQLite file that only its owner can read. Any number of processes may use it at
@@ -257,7 +259,7 @@ impl Wallet for SqliteWallet {
                 Some(Entry::Begun(begun)) => same_origin(claimed, &begun)?,
                 None => rows::insert(rows, &Entry::Begun(purchase.clone()))?,
             }
-            ledger::reserve(rows, &purchase, asked, limits)
+            ledger::reserve(rows, &Payment::from(&purchase), asked, limits)
         })
         .await
     }
@@ -333,7 +335,7 @@ impl Wallet for SqliteWallet {
                         rows::insert(rows, entry)?;
                         if let Entry::Begun(purchase) = entry {
                             let amount = purchase.challenge.invoice.amount();
-                            ledger::hold(rows, purchase, amount)?;
+                            ledger::hold(rows, &Payment::from(purchase), amount)?;
                         }
                         adopted.added += 1;
                     }

@@ -4,6 +4,7 @@ pub(crate) mod binary;
 mod contract;
 mod crash;
 mod ldk;
+mod news;
 mod open;
 mod owner;
 mod rig;

@@ -5,6 +5,8 @@
 //! Every question but [`Operator::about`] and [`Operator::rights`] has a default: the refusal that
 //! names the driver and what it cannot do.
 
+mod orders;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +17,10 @@ use crate::hash::PaymentHash;
 use crate::invoice::{Network, NodeId};
 use crate::money::{Msat, Sat};
 use crate::node::NodeError;
+
+pub use orders::{
+    ChannelOrder, Close, CloseOrder, Closing, Fresh, Opening, Quote, Sent, Withdrawal, owner_socket,
+};
 
 /// The owner's side of a node.
 #[async_trait]
@@ -61,6 +67,20 @@ pub trait Operator: fmt::Debug + Send + Sync {
         Err(self.cannot("close channels"))
     }
 
+    /// What a withdrawal would cost, as far as the node says it. Nothing is sent and nothing is kept
+    /// aside for it.
+    async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {
+        let _ = order;
+        Err(self.cannot("send money on the chain"))
+    }
+
+    /// Sends money from the node's wallet on the chain. Called again, it sends again; so when it may
+    /// have been sent, [`OperateError::MayHaveSent`] says so.
+    async fn withdraw(&self, order: &Withdrawal) -> Result<Sent, OperateError> {
+        let _ = order;
+        Err(self.cannot("send money on the chain"))
+    }
+
     /// The refusal that a default gives.
     fn cannot(&self, what: &'static str) -> OperateError {
         OperateError::Cannot { driver: self.driver(), what }
@@ -84,6 +104,10 @@ pub enum OperateError {
         /// As it was given.
         id: String,
     },
+    /// The order to send money was given, and its answer was lost. Whoever orders again may send
+    /// twice.
+    #[error("the money may have been sent")]
+    MayHaveSent(#[source] NodeError),
     /// The node refused, or could not be talked to.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -233,46 +257,6 @@ pub enum TransferState {
     Paid,
     /// Not paid, for certain.
     NotPaid,
-}
-
-/// A channel to open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelOrder {
-    /// With whom.
-    pub peer: NodeId,
-    /// Where they are, `host:port`; needed unless the node is connected to them.
-    pub at: Option<String>,
-    /// What we put in.
-    pub amount: Sat,
-    /// What of that is theirs from the start: a gift, which buys inbound liquidity.
-    pub push: Sat,
-    /// Whether it is announced to the whole network.
-    pub public: bool,
-}
-
-/// A channel that is being opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opening {
-    /// The transaction that opens it, where the node says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transaction: Option<String>,
-}
-
-/// A channel that is being closed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closing {
-    /// The transaction that closes it, where the node says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transaction: Option<String>,
-}
-
-/// How to close a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Close {
-    /// Together with the peer: the money is back at once, at a small fee.
-    Together,
-    /// Alone, when the peer is gone: the money is back after days, at a higher fee.
-    Alone,
 }
 
 /// What a credential allows.

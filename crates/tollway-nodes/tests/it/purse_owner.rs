@@ -1,0 +1,73 @@
+//! What a purse's owner is told when an order of theirs has no answer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use l402::operator::{
+    About, Close, OperateError, Operator, Quote, Rights, Sent, Withdrawal, owner_socket,
+};
+use l402::{Node, NodeErrorKind, Sat};
+use testkit::FakeNetwork;
+use tokio::sync::Notify;
+
+use crate::running::{Running, private_folder};
+
+/// A node that begins to send and never says that it has.
+#[derive(Debug, Default)]
+struct Silent {
+    begun: Notify,
+}
+
+#[async_trait]
+impl Operator for Silent {
+    fn driver(&self) -> &'static str {
+        "silent"
+    }
+
+    async fn about(&self) -> Result<About, OperateError> {
+        Ok(About::default())
+    }
+
+    async fn rights(&self) -> Result<Rights, OperateError> {
+        Err(self.cannot("say its rights"))
+    }
+
+    async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {
+        Ok(Quote { amount: order.amount, fee: Some(Sat::from_sat(7)), sat_per_vbyte: Some(1) })
+    }
+
+    async fn withdraw(&self, _: &Withdrawal) -> Result<Sent, OperateError> {
+        self.begun.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn money_whose_order_has_no_answer_may_have_been_sent_and_other_orders_were_not_given() {
+    let (buyer, _) = FakeNetwork::pair();
+    let folder = private_folder();
+    let path = folder.path().join("purse.sock");
+    let silent = Arc::new(Silent::default());
+    let node = Node { operator: Some(Arc::clone(&silent) as _), ..buyer.both() };
+    let purse = Running::start(path.clone(), node).await;
+    let owner = purse.open().await.operator.unwrap();
+    let amount = Some(Sat::from_sat(5));
+    let order = Withdrawal { address: "bcrt1q".to_owned(), amount, sat_per_vbyte: None };
+    assert_eq!(owner.quote(&order).await.unwrap().fee, Some(Sat::from_sat(7)));
+
+    let cannot = owner.close_channel("x", Close::Together).await.unwrap_err();
+    assert!(matches!(cannot, OperateError::Node(_)), "{cannot:?}");
+    let kill = async {
+        silent.begun.notified().await;
+        purse.kill().await;
+    };
+    let (ended, ()) = tokio::join!(owner.withdraw(&order), kill);
+    assert!(matches!(ended, Err(OperateError::MayHaveSent(_))), "{ended:?}");
+
+    // Nobody is there any more: nothing was ordered.
+    let _ = std::fs::remove_file(owner_socket(&path));
+    let Err(OperateError::Node(error)) = owner.withdraw(&order).await else { panic!("not sent") };
+    assert_eq!(error.kind, NodeErrorKind::Unreachable);
+    let remedy = std::error::Error::source(&error).unwrap().to_string();
+    assert!(remedy.contains("where `tollway node run` runs"), "{remedy}");
+}
