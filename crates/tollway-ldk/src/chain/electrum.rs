@@ -19,7 +19,7 @@ use url::Url;
 
 use super::address::{Form, ServerUrlError, shown};
 use super::source::{ChainError, ChainSource, Follow, Part, Tip, Transactions, is_known};
-use super::{STOP_GAP, feerate_from};
+use super::{STOP_GAP, feerate_from, not_followed, polled};
 use crate::log::Log;
 
 const FORM: Form = Form {
@@ -177,17 +177,7 @@ impl ChainSource for Electrum {
     }
 
     async fn changed(&self, seen: BlockHash) {
-        loop {
-            match self.tip().await {
-                Ok(tip) if tip.hash != seen => return,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "the newest block cannot be asked for");
-                    return;
-                }
-            }
-            tokio::time::sleep(self.poll).await;
-        }
+        polled(self.poll, seen, || async { Ok(self.tip().await?.hash) }).await;
     }
 
     fn follow(&self) -> Follow<'_> {
@@ -224,11 +214,8 @@ impl Transactions for Asked {
 
     async fn sync(&self, parts: Vec<Part>) -> Result<(), ChainError> {
         let sync = Arc::clone(&self.sync);
-        // It says no more than that it failed; it has logged why.
-        apart(&self.turn, move || sync.sync(parts)).await.map_err(|error| ChainError::Unreachable {
-            address: self.address.clone(),
-            source: Box::new(error),
-        })
+        let synced = apart(&self.turn, move || sync.sync(parts)).await;
+        synced.map_err(|error| not_followed(&self.address, error))
     }
 
     async fn wallet(

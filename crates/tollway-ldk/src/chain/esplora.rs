@@ -16,7 +16,7 @@ use lightning_transaction_sync::EsploraSyncClient;
 
 use super::address::{Form, ServerUrlError, shown};
 use super::source::{ChainError, ChainSource, Follow, Part, Tip, Transactions, is_known};
-use super::{STOP_GAP, feerate_from};
+use super::{STOP_GAP, feerate_from, not_followed, polled};
 use crate::log::Log;
 
 const FORM: Form =
@@ -125,17 +125,11 @@ impl ChainSource for Esplora {
     }
 
     async fn changed(&self, seen: BlockHash) {
-        loop {
-            match self.client.get_tip_hash().await {
-                Ok(tip) if tip != seen => return,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "the newest block cannot be asked for");
-                    return;
-                }
-            }
-            tokio::time::sleep(self.poll).await;
-        }
+        polled(self.poll, seen, || async {
+            let newest = self.client.get_tip_hash().await;
+            newest.map_err(|error| self.failed("blocks/tip/hash", error))
+        })
+        .await;
     }
 
     fn follow(&self) -> Follow<'_> {
@@ -166,11 +160,8 @@ impl Transactions for Asked {
     }
 
     async fn sync(&self, parts: Vec<Part>) -> Result<(), ChainError> {
-        // It says no more than that it failed; it has logged why.
-        self.sync.sync(parts).await.map_err(|error| ChainError::Unreachable {
-            address: self.address.clone(),
-            source: Box::new(error),
-        })
+        let synced = self.sync.sync(parts).await;
+        synced.map_err(|error| not_followed(&self.address, error))
     }
 
     async fn wallet(

@@ -8,7 +8,10 @@ mod rpc;
 mod simulated;
 mod source;
 
-use bitcoin::FeeRate;
+use std::time::Duration;
+
+use bitcoin::{BlockHash, FeeRate};
+use lightning_transaction_sync::TxSyncError;
 
 pub use address::ServerUrlError;
 pub use choose::{ChainUrlError, ChosenChain};
@@ -25,6 +28,30 @@ pub use source::{Blocks, ChainError, ChainSource, Follow, Part, Tip, Transaction
 const FLOOR: FeeRate = FeeRate::from_sat_per_kwu(253);
 /// A wallet that is looked for has no more than so many unused addresses in a row.
 const STOP_GAP: usize = 20;
+
+/// Asks a server for its newest block every `poll` until that is not `seen`, or until it fails: whoever
+/// asks it next is told how.
+async fn polled<F>(poll: Duration, seen: BlockHash, newest: impl Fn() -> F)
+where
+    F: Future<Output = Result<BlockHash, ChainError>>,
+{
+    loop {
+        match newest().await {
+            Ok(tip) if tip != seen => return,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "the newest block cannot be asked for");
+                return;
+            }
+        }
+        tokio::time::sleep(poll).await;
+    }
+}
+
+/// LDK's own client says no more than that it failed; it has logged why.
+fn not_followed(address: &str, error: TxSyncError) -> ChainError {
+    ChainError::Unreachable { address: address.to_owned(), source: Box::new(error) }
+}
 
 /// A fee rate in satoshi per virtual byte as servers tell it, never below the floor. One that they
 /// do not know, or that makes no sense, is the floor.

@@ -53,7 +53,7 @@ async fn answer(mut stream: UnixStream, says: Says) {
         Says::Bytes(bytes) => bytes.to_owned(),
         Says::Json(status, body) => json(status, body),
         Says::Huge => {
-            let message = "no".repeat(100_000);
+            let message = "no".repeat(2_500_000);
             json(403, &format!(r#"{{"error":{{"kind":"refused","message":"{message}"}}}}"#))
         }
     };

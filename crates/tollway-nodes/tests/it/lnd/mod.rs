@@ -7,6 +7,6 @@ mod ldk;
 mod news;
 mod open;
 mod owner;
-mod rig;
+pub(crate) mod rig;
 mod strange;
 mod url;

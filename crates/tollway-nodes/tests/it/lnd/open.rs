@@ -15,8 +15,12 @@ const BUYER: [&str; 3] = [
     "/routerrpc.Router/TrackPaymentV2",
     "/lnrpc.Lightning/GetInfo",
 ];
-const SELLER: [&str; 3] =
-    ["/lnrpc.Lightning/AddInvoice", "/lnrpc.Lightning/LookupInvoice", "/lnrpc.Lightning/GetInfo"];
+const SELLER: [&str; 4] = [
+    "/lnrpc.Lightning/AddInvoice",
+    "/lnrpc.Lightning/LookupInvoice",
+    "/lnrpc.Lightning/SubscribeInvoices",
+    "/lnrpc.Lightning/GetInfo",
+];
 
 /// Why it was refused: the kind, and the whole story.
 async fn refused(url: &str) -> (NodeErrorKind, String) {
@@ -60,8 +64,7 @@ async fn what_a_macaroon_lacks_is_named_with_the_command_that_bakes_it() {
     for useless in [blind, lnd.macaroon("readonly")] {
         let (kind, story) = refused(&lnd.url(&useless)).await;
         assert_eq!(kind, NodeErrorKind::Unauthorized);
-        for command in
-            [BUYER, SELLER].map(|calls| calls.map(|call| format!("uri:{call}")).join(" "))
+        for command in [&BUYER[..], &SELLER[..]].map(|calls| format!("uri:{}", calls.join(" uri:")))
         {
             assert!(story.contains(&command), "{story}");
         }

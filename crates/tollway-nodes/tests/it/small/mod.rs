@@ -5,6 +5,7 @@ mod eclair;
 mod lnbits;
 mod owner;
 mod phoenixd;
+mod real;
 mod strange;
 
 use std::collections::HashMap;
