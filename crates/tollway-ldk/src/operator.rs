@@ -41,7 +41,9 @@ impl From<WithdrawError> for OperateError {
             WithdrawError::ChainDown(_) => NodeErrorKind::Unreachable,
             WithdrawError::OtherNetwork(_)
             | WithdrawError::Reserve { .. }
-            | WithdrawError::Wallet(WalletError::Funds { .. }) => NodeErrorKind::Refused,
+            | WithdrawError::Wallet(WalletError::Funds { .. } | WalletError::Dust(_)) => {
+                NodeErrorKind::Refused
+            }
             WithdrawError::Wallet(_) => NodeErrorKind::Storage,
         };
         NodeError::new(DRIVER, kind).because(error).into()
@@ -182,7 +184,17 @@ impl Operator for EmbeddedNode {
     }
 }
 
+/// The text names no place on any chain.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is no bitcoin address")]
+struct NotAnAddress {
+    text: String,
+    source: ParseError,
+}
+
 fn address(text: &str) -> Result<Address<NetworkUnchecked>, OperateError> {
-    let refused = |error| NodeError::new(DRIVER, NodeErrorKind::Refused).because(error);
-    Ok(text.trim().parse().map_err(|error: ParseError| refused(error))?)
+    Ok(text.trim().parse().map_err(|source| {
+        let wrong = NotAnAddress { text: text.to_owned(), source };
+        NodeError::new(DRIVER, NodeErrorKind::Refused).because(wrong)
+    })?)
 }

@@ -51,6 +51,9 @@ pub enum WalletError {
         /// What the wallet says.
         why: String,
     },
+    /// So little would cost more to spend than it is worth, and nobody forwards it.
+    #[error("{0} is too little to be sent on the chain")]
+    Dust(Sat),
 }
 
 /// What is in the wallet.

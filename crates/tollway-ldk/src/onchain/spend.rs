@@ -3,6 +3,7 @@
 use bdk_wallet::SignOptions;
 use bdk_wallet::bitcoin::Psbt;
 use bdk_wallet::coin_selection::LargestFirstCoinSelection;
+use bdk_wallet::error::CreateTxError;
 use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction};
 use l402::Sat;
 
@@ -39,7 +40,8 @@ impl Wallet {
     ) -> Result<(Sat, Sat), WalletError> {
         let short = self.short(amount);
         let mut kept = self.lock();
-        let draft = draft(&mut kept, script.clone(), amount, feerate).map_err(&short)?;
+        let draft = draft(&mut kept, script.clone(), amount, feerate);
+        let draft = draft.map_err(|error| refused(error, amount, &short))?;
         let transaction = &draft.unsigned_tx;
         kept.bdk.cancel_tx(transaction);
         let fee = draft.fee().map_err(|error| short(error.to_string()))?;
@@ -56,7 +58,8 @@ impl Wallet {
     ) -> Result<Transaction, WalletError> {
         let short = self.short(amount);
         let mut kept = self.lock();
-        let mut psbt = draft(&mut kept, script, amount, feerate).map_err(&short)?;
+        let psbt = draft(&mut kept, script, amount, feerate);
+        let mut psbt = psbt.map_err(|error| refused(error, amount, &short))?;
         let signed = kept.bdk.sign(&mut psbt, SignOptions::default());
         signed.map_err(|error| short(error.to_string()))?;
         let transaction = psbt.extract_tx().map_err(|error| short(error.to_string()))?;
@@ -66,8 +69,13 @@ impl Wallet {
     }
 
     fn short(&self, amount: Option<Sat>) -> impl Fn(String) -> WalletError + use<> {
-        let wanted = amount.unwrap_or_else(|| self.balance().confirmed);
-        move |why| WalletError::Funds { wanted, why }
+        let has = self.balance();
+        let wanted = amount.unwrap_or(has.confirmed);
+        let pending = match has.unconfirmed {
+            pending if pending.sat() == 0 => String::new(),
+            pending => format!("; {pending} can be spent when they are in a block"),
+        };
+        move |why| WalletError::Funds { wanted, why: format!("{why}{pending}") }
     }
 
     /// Frees what a transaction of [`Wallet::fund`] that will never be sent would have spent.
@@ -79,24 +87,35 @@ impl Wallet {
     }
 }
 
+fn refused(
+    error: CreateTxError,
+    amount: Option<Sat>,
+    short: impl Fn(String) -> WalletError,
+) -> WalletError {
+    match error {
+        CreateTxError::OutputBelowDustLimit(_) => WalletError::Dust(amount.unwrap_or_default()),
+        error => short(error.to_string()),
+    }
+}
+
 /// A transaction that is not signed: of that amount, or of all that is in blocks.
 fn draft(
     kept: &mut Kept,
     script: ScriptBuf,
     amount: Option<Sat>,
     feerate: FeeRate,
-) -> Result<Psbt, String> {
+) -> Result<Psbt, CreateTxError> {
     let reserved = kept.reserved.iter().copied().collect();
     let Some(amount) = amount else {
         let mut builder = kept.bdk.build_tx();
         builder.drain_wallet().drain_to(script).fee_rate(feerate);
         builder.unspendable(reserved).exclude_unconfirmed();
-        return builder.finish().map_err(|error| error.to_string());
+        return builder.finish();
     };
     // The largest coins first, so that as many as possible stay: each channel wants one of its own
     // to pay for its closing.
     let mut builder = kept.bdk.build_tx().coin_selection(LargestFirstCoinSelection);
     builder.add_recipient(script, Amount::from_sat(amount.sat())).fee_rate(feerate);
     builder.unspendable(reserved).exclude_unconfirmed();
-    builder.finish().map_err(|error| error.to_string())
+    builder.finish()
 }

@@ -57,7 +57,7 @@ impl Command for NodeBackup {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { to, node } = read(args);
         log::start(shell, "warn");
-        let url = node.url("back up", shell)?;
+        let url = node.named("back up", shell)?;
         let to = to.map(|file| flags::absolute(&file)).transpose()?;
         let kept = keep(&url, to, shell).map_err(NodeFailure::from)?;
         Ok(kept)

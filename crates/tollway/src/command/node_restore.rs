@@ -69,7 +69,7 @@ impl Command for NodeRestore {
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "warn");
-        let url = args.node.url("restore", shell)?;
+        let url = args.node.named("restore", shell)?;
         let (folder, network) = place(&url, shell).map_err(NodeFailure::from)?;
         let text = match &args.words_file {
             Some(file) if file.as_os_str() == "-" => Secret::new(stdin()?),

@@ -93,7 +93,7 @@ impl Command for NodeRun {
         log::start(shell, "info");
         let mut stop = Stop::listen()
             .map_err(|source| Failure::Io { what: "waiting for signals".into(), source })?;
-        let url = args.node.url("run", shell)?;
+        let url = args.node.named("run", shell)?;
         let socket = args.socket.map_or_else(|| shell.purse_socket(), Ok)?;
         let socket = flags::absolute(&socket)?;
         let node = nodes::open(&url, shell).await?;

@@ -1,7 +1,7 @@
 //! How the commands of `tollway node` fail, with the number, the word and the hint of each.
 
 use l402::operator::OperateError;
-use l402::{Msat, NodeError, PaymentHash, Why};
+use l402::{Msat, NodeError, NodeErrorKind, PaymentHash, Why};
 use tollway_client::MoneyMoved;
 use tollway_purse::nwc::BookError;
 
@@ -53,6 +53,7 @@ pub(crate) enum NodeFailure {
 impl NodeFailure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
+            Self::Operate(OperateError::Node(error)) if is_refusal(error) => Exit::General,
             Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => Exit::Network,
             Self::Operate(OperateError::MayHaveSent(_)) => Exit::MayHavePaid,
             Self::Operate(OperateError::Cannot { .. } | OperateError::NoSuchChannel { .. })
@@ -98,6 +99,7 @@ impl NodeFailure {
                 "`--max-fee` says what routing may cost; `tollway node doctor` looks at the node"
                     .to_owned()
             }
+            Self::Operate(OperateError::Node(error)) if is_refusal(error) => return None,
             Self::NotPaid { .. } | Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => {
                 "`tollway node doctor` looks at the node and says what to do".to_owned()
             }
@@ -140,6 +142,11 @@ impl NodeFailure {
             | Self::OtherConnection(_) => None,
         }
     }
+}
+
+/// Whether the node is well, and does not want to do it.
+fn is_refusal(error: &NodeError) -> bool {
+    error.kind == NodeErrorKind::Refused
 }
 
 impl From<SetupFailure> for crate::failure::Failure {

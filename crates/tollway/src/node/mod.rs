@@ -33,9 +33,20 @@ pub(crate) struct NodeFlag {
 }
 
 impl NodeFlag {
-    /// Its URL, for a command that does `what` with it: the flag's, the environment's, or the one in
-    /// the user's settings.
+    /// Its URL, for a command that does `what` with it: the flag's, the environment's, the one in the
+    /// user's settings, or else that of the purse that runs where one usually does.
     pub(crate) fn url(&self, what: &'static str, shell: &Shell) -> Result<NodeUrl, Failure> {
+        match self.named(what, shell) {
+            Err(Failure::NoNode(_)) => {}
+            named => return named,
+        }
+        let socket = shell.purse_socket().ok().filter(|socket| socket.exists());
+        let running = socket.map(|socket| NodeUrl::new(format!("purse:{}", socket.display())));
+        running.ok_or(Failure::NoNode(what))
+    }
+
+    /// The same, for a command that is about the node itself and not about a purse over it.
+    pub(crate) fn named(&self, what: &'static str, shell: &Shell) -> Result<NodeUrl, Failure> {
         let named = match &self.node {
             Some(node) => Some(node.clone()),
             None => Settings::load(shell)?.node,

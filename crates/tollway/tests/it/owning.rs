@@ -129,6 +129,8 @@ async fn the_owner_of_a_running_node_opens_and_closes_channels_and_takes_money_o
 
     let peer =
         format!("{}@{}", own.devnet.text("/nodes/0/node_id"), own.devnet.text("/nodes/0/address"));
+    let unnamed = run(tollway(own.home(), ["node", "balance", "--format", "json"])).await;
+    assert_eq!(unnamed.code, 2, "nothing runs at the usual place: {unnamed:?}");
     let opening = own.told(&["open-channel", &peer, "300000"]).await;
     assert_eq!(opening["transaction"].as_str().unwrap().len(), 64, "{opening}");
     own.mine(6).await;
@@ -144,11 +146,19 @@ async fn the_owner_of_a_running_node_opens_and_closes_channels_and_takes_money_o
     assert!(refused.stderr.contains("to the miners, at 3 sat"), "{refused:?}");
     assert!(refused.stderr.contains("--yes"), "{refused:?}");
     let all = own.node(&["withdraw", &to, "all", "--yes"]).await;
-    assert_eq!(all.code, 4, "what closes the channel must stay: {all:?}");
+    assert_eq!(all.code, 1, "what closes the channel must stay: {all:?}");
     assert!(all.stderr.contains("must stay there to close channels with"), "{all:?}");
     let foreign = ["withdraw", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", "50000", "--yes"];
     let foreign = own.node(&foreign).await;
     assert!(foreign.stderr.contains("not one of regtest"), "{foreign:?}");
+
+    for (wrong, what) in
+        [("nonsense", "`nonsense` is no bitcoin address"), (to.as_str(), "too little")]
+    {
+        let refused = own.node(&["withdraw", wrong, "100", "--yes"]).await;
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.stderr.contains(what), "{refused:?}");
+    }
 
     let sent = own.told(&["withdraw", &to, "50000", "--fee-rate", "3", "--yes"]).await;
     assert_eq!(
@@ -231,4 +241,12 @@ async fn a_node_is_made_anew_from_its_words_and_never_over_another() {
     assert_eq!(own.told(&["info"]).await["id"], id);
     own.has(500_000).await;
     own.stop().await;
+
+    // What runs at the usual place is meant where no node is named.
+    let usual = Staying::start(own.home(), &["node", "run", "--node", &url]).await;
+    let unnamed = run(tollway(own.home(), ["node", "info", "--format", "json"])).await;
+    assert_eq!((unnamed.code, &unnamed.json()["id"]), (0, &id), "{unnamed:?}");
+    let second = run(tollway(own.home(), ["node", "run"])).await;
+    assert_eq!(second.code, 2, "what is to be run must be named: {second:?}");
+    assert_eq!(usual.stop("-TERM").await, 0);
 }
