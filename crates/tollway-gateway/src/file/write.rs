@@ -1,5 +1,5 @@
 //! Puts a new text in the place of an old one: whoever reads the file, and whenever the power fails, it
-//! is the one or the other, whole.
+//! is the one or the other, whole; and whoever writes it at the same moment is not overwritten.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -23,29 +23,92 @@ pub struct WriteError {
 
 /// Replaces `old` by `new`. `false`: the file says something else than `old`, and is as it was.
 pub(super) fn replace(path: &Path, old: &str, new: &str) -> Result<bool, WriteError> {
+    replace_by(path, old, new, exchange)
+}
+
+/// The same. `exchange` gives each of two files the other's name, in one step.
+fn replace_by(
+    path: &Path,
+    old: &str,
+    new: &str,
+    exchange: impl FnMut(&Path, &Path) -> io::Result<()>,
+) -> Result<bool, WriteError> {
     let failed = |source| WriteError { path: path.to_owned(), source };
     // The file itself, not a link to it.
     let path = &fs::canonicalize(path).map_err(failed)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     sweep(folder, path);
     let draft = draft_of(folder, path).map_err(failed)?;
-    let replaced = write(path, &draft, new).and_then(|()| {
-        // As late as can be: an editor may have written meanwhile.
-        if fs::read_to_string(path)? != old {
-            return Ok(false);
-        }
-        fs::rename(&draft, path)?;
-        Ok(true)
-    });
-    if !matches!(replaced, Ok(true)) {
+    let written = write(path, &draft, new);
+    if written.is_err() {
         fs::remove_file(&draft).ok();
     }
-    if replaced.map_err(failed)? {
-        // The name of a file is on disk only when its folder is.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        return Ok(true);
+    written.map_err(failed)?;
+    if !put(path, &draft, [old, new], exchange).map_err(failed)? {
+        return Ok(false);
     }
-    Ok(false)
+    // The name of a file is on disk only when its folder is.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(true)
+}
+
+/// Puts the draft in the file's place, where that says `old`; else nothing has changed. The draft is gone
+/// afterwards, whatever came of it.
+fn put(
+    path: &Path,
+    draft: &Path,
+    [old, new]: [&str; 2],
+    mut exchange: impl FnMut(&Path, &Path) -> io::Result<()>,
+) -> io::Result<bool> {
+    let put = (|| {
+        // Most often it is seen here, and nobody sees the new text for a moment.
+        if fs::read(path)? != old.as_bytes() {
+            return Ok(false);
+        }
+        match exchange(draft, path) {
+            Ok(()) => {}
+            // This file system has no such thing. An editor that writes between the look and this is
+            // overwritten.
+            Err(error) if is_unknown(&error) => return fs::rename(draft, path).map(|()| true),
+            Err(error) => return Err(error),
+        }
+        // What was replaced is seen only now. Where somebody was faster, it goes back; and should that
+        // put away what they wrote meanwhile, that goes back as well.
+        let mut out = fs::read(draft)?;
+        if out == old.as_bytes() {
+            return Ok(true);
+        }
+        let mut expected = new.as_bytes().to_vec();
+        loop {
+            // Where the file is gone it comes back, and there is nothing more to look at.
+            exchange(draft, path).or_else(|_| fs::rename(draft, path))?;
+            let came = fs::read(draft)?;
+            if came == expected {
+                return Ok(false);
+            }
+            (expected, out) = (out, came);
+        }
+    })();
+    fs::remove_file(draft).ok();
+    put
+}
+
+/// Gives each of two files the other's name, in one step.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+/// Elsewhere that cannot be done.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether it says that files cannot be exchanged here (renameat2(2): `EINVAL`, `ENOSYS`).
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 /// Writes the draft, with the mode and, where that may be, the owner of what it replaces.
@@ -134,6 +197,54 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "by hand");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
         assert!(replace(&folder.path().join("none"), "old", "new").is_err());
+    }
+
+    /// What the file says, and how many files there are, after a change from `old` to `ours` during which
+    /// each of `hands` is written just before an exchange.
+    fn raced(hands: &[&str]) -> (Result<bool, WriteError>, String, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.toml");
+        fs::write(&path, "old").unwrap();
+        let mut hands = hands.iter();
+        let replaced = replace_by(&path, "old", "ours", |draft, path| {
+            // As an editor does: another file takes the name.
+            if let Some(hand) = hands.next() {
+                fs::write(folder.path().join("edited"), hand)?;
+                fs::rename(folder.path().join("edited"), path)?;
+            }
+            exchange(draft, path)
+        });
+        (replaced, fs::read_to_string(&path).unwrap(), fs::read_dir(&folder).unwrap().count())
+    }
+
+    #[test]
+    fn what_an_editor_saves_at_the_last_moment_is_not_lost() {
+        let (replaced, text, files) = raced(&[]);
+        assert_eq!((replaced.unwrap(), text.as_str(), files), (true, "ours", 1));
+        let (replaced, text, files) = raced(&["by hand"]);
+        assert_eq!((replaced.unwrap(), text.as_str(), files), (false, "by hand", 1));
+        // And it saves again, while what it had saved goes back.
+        for saves in [&["first", "second"][..], &["first", "second", "third"]] {
+            let (replaced, text, files) = raced(saves);
+            let last = *saves.last().unwrap();
+            assert_eq!((replaced.unwrap(), text.as_str(), files), (false, last, 1));
+        }
+    }
+
+    #[test]
+    fn where_files_cannot_be_exchanged_the_new_one_takes_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.toml");
+        for refusal in [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported] {
+            fs::write(&path, "old").unwrap();
+            assert!(replace_by(&path, "old", "new", |_, _| Err(refusal.into())).unwrap());
+            assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+            assert!(!replace_by(&path, "old", "newer", |_, _| Err(refusal.into())).unwrap());
+        }
+        let full = |_: &Path, _: &Path| Err(io::ErrorKind::StorageFull.into());
+        assert!(replace_by(&path, "new", "newer", full).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
     }
 
     #[test]

@@ -142,6 +142,29 @@ impl Authority {
         CertificateDer::from_pem_slice(&pem).unwrap()
     }
 
+    /// Has it suggest this time for the replacement of the certificate in that folder.
+    async fn suggest(&self, cache: &Path, [start, end]: [&str; 2]) {
+        let mut files = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+        let kept = files.find(|path| path.extension().is_some_and(|end| end == "pem"));
+        let kept = fs::read_to_string(kept.unwrap()).unwrap();
+        let window = json!({ "suggestedWindow": { "start": start, "end": end } });
+        let body = json!({
+            "certificate": &kept[kept.find("-----BEGIN CERTIFICATE").unwrap()..],
+            "ariResponse": window.to_string(),
+        });
+        let url = format!("https://127.0.0.1:{}/set-renewal-info/", self.ports[1]);
+        let answer = self
+            .web
+            .post(url)
+            .header("user-agent", "tollway")
+            .body(body.to_string())
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status();
+        assert!(status.is_success(), "{}", answer.text().await.unwrap());
+    }
+
     /// A gateway's configuration that has its certificates from here.
     fn config(&self, cache: &Path, domains: &str, upstream: &str) -> Config {
         let (ca, cache) = (self.folder.path().join("ca.pem"), cache.display());
@@ -294,6 +317,40 @@ async fn a_certificate_is_replaced_before_it_is_over() {
     let first = certificate(address, &root, None).await;
     let second = certificate(address, &root, Some(&first)).await;
     certificate(address, &root, Some(&second)).await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn the_authority_says_when_a_certificate_is_replaced() {
+    let Some(program) = program() else { return };
+    let origin = Origin::start().await;
+    // The port stays taken from one gateway to the next: proofs are looked for there.
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    port.set_nonblocking(true).unwrap();
+    let listener = || TcpListener::from_std(port.try_clone().unwrap()).unwrap();
+    let address = port.local_addr().unwrap();
+    let authority = Authority::start(program, address, LONG).await;
+    let cache = authority.folder.path().join("cache");
+    let config = authority.config(&cache, &format!("'{NAME}'"), &origin.url(""));
+    let task = serve(&config, listener()).await;
+    let root = authority.root().await;
+    let first = certificate(address, &root, None).await;
+    task.abort();
+    let _ = task.await;
+
+    // It is good for ninety days, and the authority wants it replaced yesterday.
+    authority.suggest(&cache, ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]).await;
+    let task = serve(&config, listener()).await;
+    let second = certificate(address, &root, Some(&first)).await;
+    assert_ne!(second, first);
+    let log = fs::read_to_string(authority.folder.path().join("log")).unwrap();
+    assert!(log.contains("is a replacement of"), "it is told which one is replaced: {log}");
+    task.abort();
+    let _ = task.await;
+
+    // The new one is as good as it says: nobody wants it replaced, and it is kept at the next start.
+    let task = serve(&config, listener()).await;
+    assert_eq!(certificate(address, &root, None).await, second);
     task.abort();
 }
 

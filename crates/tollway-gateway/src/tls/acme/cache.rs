@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use x509_parser::time::ASN1Time;
 
+use super::renewal::Life;
 use crate::tls::error::TlsError;
 use crate::tls::pairs::together;
 
@@ -33,8 +34,7 @@ pub(super) struct Cache {
 #[derive(Debug)]
 pub(super) struct Certificate {
     pub(super) pair: CertifiedKey,
-    /// When the last third of its time begins.
-    pub(super) renew_at: SystemTime,
+    pub(super) life: Life,
 }
 
 /// What is in a file is no certificate for the name.
@@ -148,9 +148,9 @@ pub(super) fn read(domain: &str, pem: &[u8]) -> Result<Certificate, CertificateE
         return Err(other());
     }
     let [begin, end] = [parsed.validity().not_before, parsed.validity().not_after].map(moment);
-    let lifetime = end.duration_since(begin).unwrap_or_default();
+    let life = Life { certificate: first.clone(), begin, end };
     let key = default_provider().key_provider.load_private_key(key)?;
-    Ok(Certificate { renew_at: begin + lifetime * 2 / 3, pair: together(chain, key)? })
+    Ok(Certificate { pair: together(chain, key)?, life })
 }
 
 /// Never before 1970: nothing can be due earlier than long ago.
@@ -191,7 +191,7 @@ mod tests {
         let kept = again.certificate("a.example").unwrap().unwrap();
         let day = Duration::from_secs(24 * 3600);
         let begin = SystemTime::UNIX_EPOCH + day * (56 * 365 + 14);
-        assert_eq!(kept.renew_at, begin + day * 20);
+        assert_eq!([kept.life.begin, kept.life.end], [begin, begin + day * 30]);
         assert_eq!(again.account().unwrap().unwrap().expose(), b"{}");
         again.forget_account().unwrap();
         assert!(again.account().unwrap().is_none());

@@ -4,6 +4,7 @@
 
 mod cache;
 mod order;
+mod renewal;
 mod web;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::config;
 use crate::course::chain;
 use crate::upstream::{Connector, tls};
 use cache::{Cache, Certificate};
+use renewal::{Life, Suggestion};
 
 /// The one protocol in which proofs are asked for (RFC 8737 section 6.2).
 pub(super) const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
@@ -80,12 +82,12 @@ impl Acme {
         Arc::clone(&self.challenge_server)
     }
 
-    /// Puts in force what the folder has for a name, and says when it is to be replaced.
-    fn recall(&self, domain: &str) -> Option<SystemTime> {
+    /// Puts in force what the folder has for a name.
+    fn recall(&self, domain: &str) -> Option<Life> {
         match self.cache.certificate(domain) {
-            Ok(Some(Certificate { pair, renew_at })) => {
+            Ok(Some(Certificate { pair, life })) => {
                 self.issued.add(domain, pair);
-                Some(renew_at)
+                Some(life)
             }
             Ok(None) => None,
             Err(error) => {
@@ -143,57 +145,108 @@ fn challenge_server(challenges: Arc<Challenges>) -> ServerConfig {
     server
 }
 
-/// One name, and when to ask for its certificate.
+/// One name: what is known of its certificate, and when something is to be done about it.
 struct Round<'a> {
     domain: &'a str,
+    /// The certificate that is in force, and since when this process has had it, where it was asked for
+    /// here.
+    life: Option<Life>,
+    had: Option<SystemTime>,
+    /// What the authority suggests, and when to ask for that again.
+    suggestion: Option<Suggestion>,
+    look: SystemTime,
+    /// When to ask for a certificate.
     due: SystemTime,
     failures: u32,
 }
 
-/// Asks for every certificate that is missing or will soon be over, one after the other, for as long as
-/// it is polled.
+/// Asks for every certificate that is missing or to be replaced, one after the other, for as long as it is
+/// polled.
 pub(super) async fn keep(acme: Arc<Acme>) {
-    let now = SystemTime::now();
-    let mut rounds: Vec<Round<'_>> = acme
-        .config
-        .domains
-        .iter()
-        .map(|domain| Round { domain, due: acme.recall(domain).unwrap_or(now), failures: 0 })
-        .collect();
-    while let Some(next) = rounds.iter_mut().min_by_key(|round| round.due) {
-        if let Ok(left) = next.due.duration_since(SystemTime::now()) {
-            tokio::time::sleep(left.min(LOOK)).await;
-            continue;
+    let mut rounds: Vec<Round<'_>> =
+        acme.config.domains.iter().map(|domain| Round::begin(&acme, domain)).collect();
+    while let Some(next) = rounds.iter_mut().min_by_key(|round| round.next()) {
+        let now = SystemTime::now();
+        match next.next().duration_since(now) {
+            Ok(left) if !left.is_zero() => tokio::time::sleep(left.min(LOOK)).await,
+            _ if next.due <= now => next.ask(&acme).await,
+            _ => next.look(&acme).await,
         }
-        next.failures = match ask(&acme, next.domain).await {
-            Ok(due) => {
-                next.due = due;
-                0
-            }
-            Err(error) => {
-                let (failures, domain) = (next.failures + 1, next.domain);
-                let wait = wait_after(failures);
-                let why = chain(&error);
-                tracing::error!(error = why, domain, ?wait, "no certificate was had; trying again");
-                next.due = SystemTime::now() + wait;
-                failures
-            }
-        };
     }
 }
 
-/// Gets a certificate for a name, and says when it is to be replaced.
-async fn ask(acme: &Acme, domain: &str) -> Result<SystemTime, order::OrderError> {
-    // Another gateway with the same folder may have been first.
-    if let Some(due) = acme.recall(domain).filter(|due| *due > SystemTime::now()) {
-        return Ok(due);
+impl<'a> Round<'a> {
+    /// With what was kept.
+    fn begin(acme: &Acme, domain: &'a str) -> Self {
+        let (life, look) = (acme.recall(domain), SystemTime::now());
+        let due = life.as_ref().map_or(look, Life::rule);
+        Self { domain, life, had: None, suggestion: None, look, due, failures: 0 }
     }
-    let pem = order::order(acme, domain).await?;
-    let Certificate { pair, renew_at } = cache::read(domain, pem.expose().as_bytes())?;
+
+    /// When there is something to do.
+    fn next(&self) -> SystemTime {
+        match self.life {
+            Some(_) => self.due.min(self.look),
+            None => self.due,
+        }
+    }
+
+    /// Asks the authority when the certificate is to be replaced.
+    async fn look(&mut self, acme: &Acme) {
+        let Some(life) = &self.life else { return };
+        let before = self.suggestion.as_ref().map(Suggestion::window);
+        let (suggestion, again) = renewal::ask(acme, life, self.suggestion.take()).await;
+        self.look = SystemTime::now() + again;
+        // After a failure nobody comes again before the wait is over.
+        if self.failures == 0 {
+            let by = |suggestion| life.due(suggestion, self.had);
+            self.due = suggestion.as_ref().map_or_else(|| life.rule(), by);
+        }
+        let window = suggestion.as_ref().map(Suggestion::window);
+        if let Some([from, until]) = window.filter(|window| Some(*window) != before) {
+            let (domain, window) = (self.domain, until.duration_since(from).unwrap_or_default());
+            let due = self.due.duration_since(SystemTime::now()).unwrap_or_default();
+            tracing::info!(
+                domain,
+                ?window,
+                ?due,
+                "the authority suggests when to replace a certificate"
+            );
+        }
+        self.suggestion = suggestion;
+    }
+
+    /// Asks for a certificate.
+    async fn ask(&mut self, acme: &Acme) {
+        match ask(acme, self.domain, self.life.as_ref()).await {
+            Ok(life) => {
+                let now = SystemTime::now();
+                (self.due, self.look, self.had) = (life.rule(), now, Some(now));
+                (self.life, self.suggestion, self.failures) = (Some(life), None, 0);
+            }
+            Err(error) => {
+                self.failures += 1;
+                let (wait, domain, why) = (wait_after(self.failures), self.domain, chain(&error));
+                tracing::error!(error = why, domain, ?wait, "no certificate was had; trying again");
+                self.due = SystemTime::now() + wait;
+            }
+        }
+    }
+}
+
+/// Gets a certificate for a name, in the place of `old`.
+async fn ask(acme: &Acme, domain: &str, old: Option<&Life>) -> Result<Life, order::OrderError> {
+    // Another gateway with the same folder may have been first.
+    let other = acme.recall(domain).filter(|other| Some(other) != old);
+    if let Some(other) = other.filter(|other| other.rule() > SystemTime::now()) {
+        return Ok(other);
+    }
+    let pem = order::order(acme, domain, old).await?;
+    let Certificate { pair, life } = cache::read(domain, pem.expose().as_bytes())?;
     acme.cache.keep_certificate(domain, &pem)?;
     acme.issued.add(domain, pair);
     tracing::info!(domain, "a new certificate is in force");
-    Ok(renew_at)
+    Ok(life)
 }
 
 /// How long to wait after so many failures in a row.

@@ -14,6 +14,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::sign::CertifiedKey;
 
 use super::cache::CertificateError;
+use super::renewal::Life;
 use super::web::Web;
 use super::{Acme, Challenges};
 
@@ -46,11 +47,15 @@ pub(super) enum OrderError {
     Io(#[from] io::Error),
 }
 
-/// Asks for a certificate, and returns the key and the chain as PEM.
-pub(super) async fn order(acme: &Acme, domain: &str) -> Result<Secret<String>, OrderError> {
+/// Asks for a certificate in the place of `old`, and returns the key and the chain as PEM.
+pub(super) async fn order(
+    acme: &Acme,
+    domain: &str,
+    old: Option<&Life>,
+) -> Result<Secret<String>, OrderError> {
     let account = account(acme).await?;
     let names = [Identifier::Dns(domain.to_owned())];
-    let mut order = match account.new_order(&NewOrder::new(&names)).await {
+    let mut order = match begin(&account, &names, old).await {
         Err(AcmeError::Api(problem)) if is_account_unknown(problem.r#type.as_deref()) => {
             // It was forgotten over there; with a new one all is well.
             acme.cache.forget_account()?;
@@ -70,12 +75,32 @@ pub(super) async fn order(acme: &Acme, domain: &str) -> Result<Secret<String>, O
     Ok(Secret::new(format!("{}{chain}", key.expose())))
 }
 
+/// Says which certificate the new one replaces, so that the authority does not count it (RFC 9773 section
+/// 5). One that does not take that, or does not know the old one any more, is asked without.
+async fn begin(
+    account: &Account,
+    names: &[Identifier],
+    old: Option<&Life>,
+) -> Result<Order, AcmeError> {
+    let plain = NewOrder::new(names);
+    let Some(replaced) = old.and_then(Life::name) else { return account.new_order(&plain).await };
+    match account.new_order(&NewOrder::new(names).replaces(replaced)).await {
+        Err(AcmeError::Api(problem)) if is_account_unknown(problem.r#type.as_deref()) => {
+            Err(AcmeError::Api(problem))
+        }
+        Err(AcmeError::Api(_) | AcmeError::Unsupported(_) | AcmeError::Other(_)) => {
+            account.new_order(&plain).await
+        }
+        asked => asked,
+    }
+}
+
 fn is_account_unknown(problem: Option<&str>) -> bool {
     problem == Some("urn:ietf:params:acme:error:accountDoesNotExist")
 }
 
 /// The account that was kept, or a new one, which is kept before it is used.
-async fn account(acme: &Acme) -> Result<Account, OrderError> {
+pub(super) async fn account(acme: &Acme) -> Result<Account, OrderError> {
     let builder = Account::builder_with_http(Box::new(Web::new(&acme.connector)));
     if let Some(kept) = acme.cache.account()? {
         let credentials = serde_json::from_slice(kept.expose()).map_err(AcmeError::Json)?;
