@@ -5,15 +5,21 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+use http::Response;
+use http::header::HeaderValue;
 use http::request::Parts;
 use l402::TokenId;
+use l402::caveat::Counter;
 use l402::scheme::ChargeMalformed;
 
 use crate::check::{Unchecked, check};
 use crate::claim::{Outcome, claim};
 use crate::cors;
+use crate::course::Course;
+use crate::find::{Found, find};
 use crate::gate::{self, Basis, Permit, Shut, Verdict};
-use crate::gateway::Service;
+use crate::gateway::{Gateway, Service, Snapshot};
 use crate::limits::{self, Limits, TooOften, Unpaid};
 use crate::metrics::ServiceMetrics;
 use crate::pricer::{Prices, Route};
@@ -21,9 +27,41 @@ use crate::reading::Readings;
 use crate::respond::Ended;
 use crate::route::{self, BadRequest};
 use crate::rule::Terms;
+use crate::store::Take;
 use crate::tariff::{BadCredential, Tariff};
 use crate::till::{Order, Till};
 use crate::traces::Parent;
+
+/// How a request comes in that somebody else serves.
+#[derive(Debug)]
+pub(crate) enum Entrance<'a> {
+    /// To this service.
+    Permitted(&'a Service, Permit),
+    /// It asked for a document about ourselves.
+    Document(Response<Bytes>),
+}
+
+/// Finds whose request it is and lets it in, or says why not. `host` is the one that the client asked for.
+/// A service of which we are the proxy ourselves is not let in here: that would be money for nothing.
+pub(crate) async fn enter<'a>(
+    gateway: &Gateway,
+    snapshot: &'a Snapshot,
+    head: &Parts,
+    host: Option<&HeaderValue>,
+    client: Option<IpAddr>,
+    course: &mut Course<'a>,
+) -> Result<Entrance<'a>, Ended> {
+    let service = match find(snapshot, head, host, client)? {
+        Found::Asker(service) => service,
+        Found::Upstream(..) => return Err(Ended::NoService),
+        Found::Document(document) => return Ok(Entrance::Document(document)),
+    };
+    course.service(service, head);
+    let parent = course.parent();
+    let desk = Desk::of(gateway.till(), service, &snapshot.unpaid, parent.as_deref());
+    let permit = desk.admit(head, client, SystemTime::now()).await?;
+    Ok(Entrance::Permitted(service, permit))
+}
 
 /// Where a service's requests are let in, or asked to pay.
 #[derive(Clone, Copy, Debug)]
@@ -73,13 +111,13 @@ impl<'a> Desk<'a> {
         // that lies idle, would carry room for it otherwise.
         match gate::judge(self.tariff, &terms, self.till, head, address, now) {
             Ok(Verdict::Admit(permit)) => {
-                self.count(&visitor, &permit)?;
+                self.count(&visitor, &permit).await?;
                 Ok(self.noted(permit, now))
             }
             Ok(Verdict::Check(credential)) => {
                 // Who comes too often loses no use by it.
                 let token = Some(credential.verified().token_id());
-                self.limit(&visitor, token)?;
+                self.limit(&visitor, token).await?;
                 let checked = check(self.till, self.tariff, &credential, now, self.parent);
                 match Box::pin(checked).await? {
                     Some(checked) => Ok(self.noted(credential.permit(checked), now)),
@@ -87,7 +125,7 @@ impl<'a> Desk<'a> {
                 }
             }
             Ok(Verdict::Claim(payment)) => {
-                self.limit(&visitor, None)?;
+                self.limit(&visitor, None).await?;
                 let claimed = claim(self.till, self.tariff, payment, head, now, self.parent);
                 match Box::pin(claimed).await? {
                     Outcome::Pass(permit) => Ok(self.noted(permit, now)),
@@ -103,20 +141,41 @@ impl<'a> Desk<'a> {
     }
 
     /// Counts a request that may pass, where there are limits.
-    fn count(&self, visitor: &Visitor<'_>, permit: &Permit) -> Result<(), Ended> {
+    async fn count(&self, visitor: &Visitor<'_>, permit: &Permit) -> Result<(), Ended> {
         let token = match permit.basis() {
             Basis::Paid(verified) => Some(verified.token_id()),
             Basis::Once(_) | Basis::Freebie | Basis::Free | Basis::Off => None,
         };
-        self.limit(visitor, token)
+        self.limit(visitor, token).await
     }
 
-    fn limit(&self, visitor: &Visitor<'_>, token: Option<TokenId>) -> Result<(), Ended> {
-        let taken = self.limits.take(visitor.readings.decoded(), visitor.address, token);
-        taken.map_err(|wait| {
-            self.metrics.too_many_requests();
-            Ended::TooOften(wait)
-        })
+    async fn limit(&self, visitor: &Visitor<'_>, token: Option<TokenId>) -> Result<(), Ended> {
+        let (path, address, now) = (visitor.readings.decoded(), visitor.address, visitor.now);
+        self.limits.take(path, address, token).map_err(|wait| self.too_often(wait))?;
+        let counters = self.limits.shared(self.tariff.name(), path, address, token, now);
+        if counters.is_empty() {
+            return Ok(());
+        }
+        Box::pin(self.limit_together(&counters, now)).await
+    }
+
+    /// The same where all gateways with the store count together.
+    async fn limit_together(&self, counters: &[Counter], now: SystemTime) -> Result<(), Ended> {
+        match self.till.books.take(counters, now).await {
+            Ok(Take::Taken) => Ok(()),
+            Ok(Take::Spent) => Err(self.too_often(limits::until_next(counters, now))),
+            // Who has paid passes while the store is down, as often as this gateway alone allows.
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a limit could not be counted with the other gateways");
+                Ok(())
+            }
+        }
+    }
+
+    fn too_often(&self, wait: TooOften) -> Ended {
+        self.metrics.too_many_requests();
+        Ended::TooOften(wait)
     }
 
     /// Counts a bill that is about to be written.
@@ -150,7 +209,7 @@ impl<'a> Desk<'a> {
             return Err(Ended::Preflight);
         }
         if let Some(permit) = self.freebie(visitor).await? {
-            if let Err(ended) = self.count(visitor, &permit) {
+            if let Err(ended) = self.count(visitor, &permit).await {
                 // Who has to wait has not had it.
                 if let Some(counter) = permit.freebie() {
                     self.till.books.give_back(std::slice::from_ref(counter)).await;
@@ -173,7 +232,7 @@ impl<'a> Desk<'a> {
         };
         let price = self.prices.find(terms.price, &route).await?;
         if let Some(permit) = gate::quoted(price) {
-            self.count(visitor, &permit)?;
+            self.count(visitor, &permit).await?;
             return Ok(permit);
         }
         let memo = self.tariff.memo.write(self.tariff.name(), head, price);

@@ -15,7 +15,7 @@ use crate::log::Entry;
 use crate::metrics::{Outcome, ServiceMetrics};
 use crate::respond::Ended;
 use crate::till::Till;
-use crate::traces::{Parent, Trace};
+use crate::traces::{Parent, Trace, Traces};
 
 /// One request on its way. Dropped before it was answered, it says that its client has gone.
 #[derive(Debug)]
@@ -30,9 +30,10 @@ pub(crate) struct Course<'a> {
 
 impl<'a> Course<'a> {
     /// A request just came in from `client`, by way of somebody who is `trusted` or not; `door` says
-    /// which way, when it is not the usual one.
+    /// which way, when it is not the usual one; `traces` is where it is told of, if anywhere.
     pub(crate) fn begin(
         till: &'a Till,
+        traces: Option<&Arc<Traces>>,
         client: Option<IpAddr>,
         trusted: bool,
         head: &Parts,
@@ -40,7 +41,7 @@ impl<'a> Course<'a> {
     ) -> Self {
         let started = Instant::now();
         let entry = Entry::new(started, client, head, door);
-        let trace = till.traces.as_ref().and_then(|traces| traces.begin(head, client, trusted));
+        let trace = traces.and_then(|traces| traces.begin(head, client, trusted));
         let (metrics, outcome) = (&till.metrics.nobody, Outcome::Gone);
         Self { started, metrics, outcome, entry, trace, answered: false }
     }
@@ -123,6 +124,7 @@ fn tell(ended: &Ended) {
     match ended {
         Ended::BadRequest(_)
         | Ended::NoService
+        | Ended::Blocked
         | Ended::Preflight
         | Ended::TooLarge(_)
         | Ended::TooOften(_)

@@ -1,5 +1,6 @@
 //! Whose request it is: a service's, or our own.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,12 +36,18 @@ impl PartialEq for Place<'_> {
     }
 }
 
-/// Finds whose request it is. `host` is the one that the client asked for.
+/// Finds whose request it is. `host` is the one that the client asked for, and `client` its address, as far
+/// as that is known.
 pub(crate) fn find<'a>(
     snapshot: &'a Snapshot,
     head: &Parts,
     host: Option<&HeaderValue>,
+    client: Option<IpAddr>,
 ) -> Result<Found<'a>, Ended> {
+    let is_blocked = |client| snapshot.blocked.iter().any(|network| network.contains(&client));
+    if client.is_some_and(is_blocked) {
+        return Err(Ended::Blocked);
+    }
     if let Some(document) = discovery::respond(snapshot, host, head) {
         return Ok(Found::Document(document));
     }

@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use l402::{Invoicer, Keyring, TokenId};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use crate::books::Books;
 use crate::config::{Config, Patience, Proxies};
@@ -24,7 +26,7 @@ use crate::tariff::Tariff;
 use crate::till::Till;
 use crate::tls::Tls;
 use crate::traces::Traces;
-use crate::upstream::{OpenError, Upstream};
+use crate::upstream::{Condition, OpenError, Upstream};
 use crate::workers::Workers;
 
 /// A reverse proxy that asks for money. Clones are the same gateway.
@@ -38,6 +40,8 @@ struct Inner {
     till: Till,
     patience: Patience,
     environment: Environment,
+    /// What begins in the background begins there.
+    runtime: Handle,
     snapshot: ArcSwap<Snapshot>,
     /// Started when the first door is opened.
     workers: OnceLock<Workers>,
@@ -51,8 +55,12 @@ pub(crate) struct Snapshot {
     pub(crate) documents: Vec<&'static Document>,
     pub(crate) unpaid: Unpaid,
     pub(crate) proxies: Proxies,
+    /// Who is turned away.
+    pub(crate) blocked: Vec<IpNet>,
     /// How connections are encrypted, where they are.
     pub(crate) tls: Option<Arc<Tls>>,
+    /// Where it is told what became of requests, if anywhere.
+    pub(crate) traces: Option<Arc<Traces>>,
 }
 
 /// Services that are open and not yet in force.
@@ -104,14 +112,15 @@ impl Gateway {
         environment: Environment,
     ) -> Result<Self, OpenError> {
         let metrics = Arc::new(Metrics::default());
-        let snapshot = Snapshot::open(config, environment, &metrics, None)?;
+        let runtime = Handle::current();
+        let snapshot = Snapshot::open(config, environment, &runtime, &metrics, None)?;
         let store = config.store.open().await?;
         let books = Books::open(store, config.records, Arc::clone(&metrics)).await?;
-        let mut till = Till::new(keyring, invoicer, books, config.patience.node, metrics);
-        till.traces = config.traces.as_ref().map(|to| Traces::open(to, environment)).transpose()?;
+        let till = Till::new(keyring, invoicer, books, config.patience.node, metrics);
         Ok(Self::of(till, config.patience, environment, snapshot))
     }
 
+    /// To be called within the runtime that serves.
     pub(crate) fn of(
         till: Till,
         patience: Patience,
@@ -120,14 +129,17 @@ impl Gateway {
     ) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
         let workers = OnceLock::new();
-        Self { inner: Arc::new(Inner { till, patience, environment, snapshot, workers }) }
+        let runtime = Handle::current();
+        let inner = Inner { till, patience, environment, runtime, snapshot, workers };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// Puts other services in force. Requests that have begun go on under the old ones; nobody waits
-    /// for anybody. The node, the keys, the store and the timeouts stay as they were.
+    /// Puts other services in force, and with them proxies, rates, limits, documents, certificates and
+    /// traces. Requests that have begun go on under the old ones; nobody waits for anybody. The listeners,
+    /// the node, the keys, the store and the timeouts stay as they were.
     ///
     /// # Errors
-    /// A file with certificates cannot be used; then nothing has changed.
+    /// A file that it names cannot be used; then nothing has changed.
     pub fn replace(&self, config: &Config) -> Result<(), OpenError> {
         let ready = self.prepare(config).inspect_err(|_| self.reload_failed())?;
         self.enforce(ready);
@@ -138,18 +150,18 @@ impl Gateway {
     pub(crate) fn prepare(&self, config: &Config) -> Result<Ready, OpenError> {
         let old = self.snapshot();
         let metrics = &self.inner.till.metrics;
-        let opened = Snapshot::open(config, self.inner.environment, metrics, Some(&old));
-        opened.map(Ready)
+        let Inner { environment, runtime, .. } = &*self.inner;
+        Snapshot::open(config, *environment, runtime, metrics, Some(&old)).map(Ready)
     }
 
     /// The second half.
     pub(crate) fn enforce(&self, Ready(snapshot): Ready) {
         let snapshot = Arc::new(snapshot);
         self.inner.till.metrics.reloaded(true);
-        // Elsewhere it is watched when it is served.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            snapshot.watch();
-        }
+        let names: Vec<&str> = snapshot.services().map(|service| service.tariff.name()).collect();
+        self.inner.till.metrics.keep_only(&names);
+        let _within = self.inner.runtime.enter();
+        snapshot.watch();
         self.inner.snapshot.store(snapshot);
     }
 
@@ -160,7 +172,7 @@ impl Gateway {
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Stopped {
         let stopped = serve::serve(self, listener, stop).await;
         self.inner.till.books.flush().await;
-        if let Some(traces) = &self.inner.till.traces {
+        if let Some(traces) = &self.snapshot().traces {
             traces.flush().await;
         }
         stopped
@@ -198,7 +210,7 @@ impl Gateway {
     /// Everything this gateway has counted, as Prometheus reads it (OpenMetrics text, version 1.0.0).
     /// There is no secret in it, and no label comes from a request.
     pub fn metrics_text(&self) -> String {
-        self.inner.till.metrics.text()
+        self.inner.till.metrics.text(self.snapshot().upstreams())
     }
 
     /// Where this gateway remembers what it must.
@@ -212,6 +224,10 @@ impl Gateway {
 
     pub(crate) fn till(&self) -> &Till {
         &self.inner.till
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.inner.runtime
     }
 
     pub(crate) fn workers(&self) -> &Workers {
@@ -228,6 +244,7 @@ impl Snapshot {
     fn open(
         config: &Config,
         environment: Environment,
+        runtime: &Handle,
         metrics: &Metrics,
         old: Option<&Self>,
     ) -> Result<Self, OpenError> {
@@ -236,8 +253,10 @@ impl Snapshot {
         let rates = rates.map_err(OpenError::RatesCertificates)?;
         for service in &config.services {
             let name = service.tariff.name();
+            let before = old.and_then(|old| old.service(name));
             let upstream = service.upstream.as_ref().map(|upstream| {
-                Upstream::open(upstream).map_err(|problem| OpenError::Certificates {
+                let known = before.and_then(|before| before.upstream.as_ref());
+                Upstream::open(upstream, known).map_err(|problem| OpenError::Certificates {
                     service: name.to_owned(),
                     path: upstream.ca.clone().unwrap_or_default(),
                     problem,
@@ -249,7 +268,6 @@ impl Snapshot {
             let prices = Prices::open(&service.quotes, rates.as_ref()).map_err(|problem| {
                 OpenError::PricerCertificates { service: name.to_owned(), problem }
             })?;
-            let before = old.and_then(|old| old.service(name));
             let limits = Limits::open(&service.limits, before.map(|before| &before.limits));
             let metrics = metrics.service(name);
             let (tariff, paths) = (service.tariff.clone(), service.paths.clone());
@@ -264,10 +282,11 @@ impl Snapshot {
         let documents = DOCUMENTS.iter().filter(served).collect();
         let before = old.and_then(|old| old.tls.as_ref());
         let tls = config.tls.as_ref().map(|tls| Tls::open(tls, before)).transpose()?;
-        let names: Vec<&str> =
-            config.services.iter().map(|service| service.tariff.name()).collect();
-        metrics.keep_only(&names);
-        Ok(Self { routes, documents, unpaid, proxies: config.proxies.clone(), tls })
+        let before = old.and_then(|old| old.traces.as_ref());
+        let traces = config.traces.as_ref();
+        let traces = traces.map(|to| Traces::open(to, environment, runtime, before)).transpose()?;
+        let (proxies, blocked) = (config.proxies.clone(), config.blocked.clone());
+        Ok(Self { routes, documents, unpaid, proxies, blocked, tls, traces })
     }
 
     /// What is sold without a configuration: one service, for every host and path, that somebody else
@@ -290,7 +309,9 @@ impl Snapshot {
         let documents =
             DOCUMENTS.iter().filter(|document| document.path == discovery::ALWAYS).collect();
         let unpaid = Unpaid::open(&sale.unpaid, None);
-        Self { routes, documents, unpaid, proxies: sale.proxies.clone(), tls: None }
+        let proxies = sale.proxies.clone();
+        let blocked = Vec::new();
+        Self { routes, documents, unpaid, proxies, blocked, tls: None, traces: None }
     }
 
     /// The service of that name.
@@ -305,6 +326,16 @@ impl Snapshot {
         // One service may have many routes.
         services.dedup_by_key(|service| service.tariff.name());
         services.into_iter()
+    }
+
+    /// What is told of each server of each service.
+    fn upstreams(&self) -> Vec<(String, Condition)> {
+        let of = |service: &Arc<Service>| {
+            let name = service.tariff.name().to_owned();
+            let all = service.upstream.as_ref().map(Upstream::conditions).unwrap_or_default();
+            all.into_iter().map(move |one| (name.clone(), one)).collect::<Vec<_>>()
+        };
+        self.services().flat_map(of).collect()
     }
 
     /// Begins to ask the upstreams whether they are well, as far as they are to be asked, and to look

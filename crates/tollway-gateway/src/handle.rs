@@ -37,11 +37,12 @@ pub(crate) async fn handle(
 ) -> Response<Body> {
     let sender = Sender::of(connection, &snapshot.proxies, request.headers());
     let (head, body) = request.into_parts();
-    let mut course = Course::begin(till, Some(sender.address), sender.trusted, &head, None);
+    let traces = snapshot.traces.as_ref();
+    let mut course = Course::begin(till, traces, Some(sender.address), sender.trusted, &head, None);
     let form = Form::of(&head);
     let found = route::host_of(&head)
         .map_err(Ended::from)
-        .and_then(|host| Ok((find(&snapshot, &head, host.as_ref())?, host)));
+        .and_then(|host| Ok((find(&snapshot, &head, host.as_ref(), Some(sender.address))?, host)));
     let response = match found {
         Ok((Found::Upstream(service, upstream), host)) => {
             course.service(service, &head);

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -16,10 +15,8 @@ use http::{Request, Response};
 use http_body_util::{Either, Full};
 use tower::{Layer, Service};
 
-use crate::admit::Desk;
+use crate::admit::{Entrance, enter};
 use crate::course::Course;
-use crate::find::{Found, find};
-use crate::gate::Permit;
 use crate::gateway::{Gateway, Snapshot};
 use crate::headers;
 use crate::respond::{Ended, Form, respond};
@@ -125,13 +122,6 @@ where
     }
 }
 
-/// How a request comes in.
-enum Entrance {
-    Permitted(Permit),
-    /// It asked for a document about ourselves.
-    Document(Response<Bytes>),
-}
-
 impl TollwayLayer {
     async fn pass<B, R, E, F>(
         &self,
@@ -147,6 +137,7 @@ impl TollwayLayer {
         let client = peer.map(|peer| snapshot.proxies.client(peer.to_canonical(), &head.headers));
         let mut course = Course::begin(
             till,
+            snapshot.traces.as_ref(),
             client,
             peer.is_some_and(|peer| snapshot.proxies.trust(peer.to_canonical())),
             &head,
@@ -154,7 +145,7 @@ impl TollwayLayer {
         );
         let own = |response: Response<Bytes>| response.map(Full::new).map(Either::Right);
         let response = match self.admit(&snapshot, &head, client, &mut course).await {
-            Ok(Entrance::Permitted(permit)) => {
+            Ok(Entrance::Permitted(_, permit)) => {
                 course.passed(&permit);
                 let taken = Taken::of(&permit, &head);
                 headers::strip_credentials(&mut head.headers);
@@ -193,22 +184,13 @@ impl TollwayLayer {
         head: &Parts,
         client: Option<IpAddr>,
         course: &mut Course<'a>,
-    ) -> Result<Entrance, Ended> {
+    ) -> Result<Entrance<'a>, Ended> {
         let host = match route::host_of(head) {
             // Calls within a process need none; who reads from a socket has asked for it.
             Err(BadRequest::NoHost) => None,
             host => host?,
         };
-        let service = match find(snapshot, head, host.as_ref())? {
-            Found::Asker(service) => service,
-            Found::Upstream(..) => return Err(Ended::NoService),
-            Found::Document(document) => return Ok(Entrance::Document(document)),
-        };
-        course.service(service, head);
-        let parent = course.parent();
-        let (till, unpaid) = (self.gateway.till(), &snapshot.unpaid);
-        let desk = Desk::of(till, service, unpaid, parent.as_deref());
-        Ok(Entrance::Permitted(desk.admit(head, client, SystemTime::now()).await?))
+        enter(&self.gateway, snapshot, head, host.as_ref(), client, course).await
     }
 }
 

@@ -24,6 +24,7 @@
 //! To sell a service that runs in the same process, see [`TollwayLayer`]. To understand either, read
 //! `src/handle.rs` first.
 
+mod accept;
 pub mod admin;
 mod admit;
 mod authz;
@@ -37,6 +38,7 @@ pub mod config;
 mod cors;
 mod course;
 mod discovery;
+mod doors;
 mod file;
 mod find;
 mod forward;
@@ -81,6 +83,7 @@ mod workers;
 
 pub use body::{Body, BodyError};
 pub use config::{Config, Mistakes, SecretSource};
+pub use doors::Doors;
 pub use file::{ConfigFile, EditError, ReloadError, Reloaded, Tag, WriteError};
 pub use gate::{Basis, Permit};
 pub use gateway::{Environment, Gateway};

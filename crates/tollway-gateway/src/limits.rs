@@ -1,5 +1,6 @@
-//! How often somebody may come: token buckets, kept in this process, per address or per token. And a few
-//! requests for nothing (freebies), counted in the store, so that replicas count together.
+//! How often somebody may come: token buckets, kept in this process, per address or per token, and where
+//! it is wanted a count in the store besides, so that replicas count together. And a few requests for
+//! nothing (freebies), counted there, too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -42,8 +43,11 @@ enum Key {
 #[derive(Debug)]
 struct Limit {
     paths: Vec<PathMatch>,
+    rate: Rate,
     by: By,
     buckets: Arc<Buckets>,
+    /// Whether it is counted in the store as well.
+    shared: bool,
 }
 
 /// Every limit of one service.
@@ -90,7 +94,8 @@ impl Limits {
             // Where a limit was, the same one is: by its place, its size, and whom it concerns.
             let before = old.and_then(|old| old.0.get(index)).filter(|old| old.by == limit.by);
             let buckets = Buckets::keep(limit.rate, before.map(|limit| &limit.buckets));
-            Limit { paths: limit.paths.clone(), by: limit.by, buckets }
+            let config::Limit { rate, by, shared, .. } = *limit;
+            Limit { paths: limit.paths.clone(), rate, by, buckets, shared }
         };
         Self(config.iter().enumerate().map(open).collect())
     }
@@ -102,18 +107,47 @@ impl Limits {
         address: Option<IpAddr>,
         token: Option<TokenId>,
     ) -> Result<(), TooOften> {
-        for limit in &self.0 {
-            if !limit.paths.iter().any(|covered| covered.covers(path)) {
-                continue;
-            }
-            let key = match (limit.by, token, address) {
-                (By::Token, Some(token), _) => Key::Token(token),
-                (_, _, Some(address)) => Key::Address(neighbourhood(address, 32, 64)),
-                (_, _, None) => Key::All,
-            };
-            limit.buckets.take(key)?;
+        self.on(path).try_for_each(|(_, limit)| limit.buckets.take(limit.key(address, token)))
+    }
+
+    /// The counters in the store of that request, in the windows that `now` is in; most often none.
+    pub(crate) fn shared(
+        &self,
+        service: &str,
+        path: &str,
+        address: Option<IpAddr>,
+        token: Option<TokenId>,
+        now: SystemTime,
+    ) -> Vec<Counter> {
+        self.on(path)
+            .filter(|(_, limit)| limit.shared)
+            .map(|(place, limit)| {
+                let whose = match limit.key(address, token) {
+                    Key::Address(address) => format!("address {address}"),
+                    Key::Token(token) => format!("token {token}"),
+                    Key::All => "all".to_owned(),
+                };
+                let name = format!("limit\0{service}\0{place}\0{whose}");
+                counter(&name, limit.rate.count.get(), limit.rate.per, now)
+            })
+            .collect()
+    }
+
+    /// Those that count requests to this path, with their places.
+    fn on(&self, path: &str) -> impl Iterator<Item = (usize, &Limit)> {
+        let covers = move |limit: &Limit| limit.paths.iter().any(|covered| covered.covers(path));
+        self.0.iter().enumerate().filter(move |(_, limit)| covers(limit))
+    }
+}
+
+impl Limit {
+    /// Who has no token is known by the address.
+    fn key(&self, address: Option<IpAddr>, token: Option<TokenId>) -> Key {
+        match (self.by, token, address) {
+            (By::Token, Some(token), _) => Key::Token(token),
+            (_, _, Some(address)) => Key::Address(neighbourhood(address, 32, 64)),
+            (_, _, None) => Key::All,
         }
-        Ok(())
     }
 }
 
@@ -145,20 +179,31 @@ pub(crate) fn freebies(
     address: IpAddr,
     now: SystemTime,
 ) -> Counter {
+    let name = format!("freebie\0{service}\0{}", neighbourhood(address, 24, 48));
+    counter(&name, freebie.requests.get(), freebie.window, now)
+}
+
+/// What is counted under this name in the window that `now` is in. Windows have whole seconds.
+fn counter(name: &str, limit: u32, window: Duration, now: SystemTime) -> Counter {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let length = freebie.window.as_secs().max(1);
-    let window = since.as_secs() / length;
-    let end = Duration::from_secs(window.saturating_add(1).saturating_mul(length));
+    let length = window.as_secs().max(1);
+    let number = since.as_secs() / length;
+    let end = Duration::from_secs(number.saturating_add(1).saturating_mul(length));
     let key = Sha256::new()
-        .chain_update("tollway freebie\0")
-        .chain_update(service)
-        .chain_update("\0")
-        .chain_update(neighbourhood(address, 24, 48).to_string())
-        .chain_update(window.to_be_bytes())
+        .chain_update("tollway ")
+        .chain_update(name)
+        .chain_update(number.to_be_bytes())
         .chain_update(length.to_be_bytes())
         .finalize();
     let until = SystemTime::UNIX_EPOCH.checked_add(end);
-    Counter { key: key.into(), limit: u64::from(freebie.requests.get()), until }
+    Counter { key: key.into(), limit: u64::from(limit), until }
+}
+
+/// How long it is until the first of these windows is over: which of them has nothing left is not known.
+pub(crate) fn until_next(counters: &[Counter], now: SystemTime) -> TooOften {
+    let ends = counters.iter().filter_map(|counter| counter.until);
+    let wait = ends.filter_map(|end| end.duration_since(now).ok()).min();
+    TooOften(wait.unwrap_or_default())
 }
 
 /// An address without its last bits: somebody with one IPv6 address has many.

@@ -13,16 +13,15 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+
+use crate::accept;
 
 /// The most bytes that the headers of one request may take together. A question repeats another
 /// request's headers, so this is more than the gateway itself takes.
 const MOST_HEADER_BYTES: u32 = 96 * 1024;
-/// How long to wait before taking connections again when the system has none to give.
-const NO_SOCKETS: Duration = Duration::from_millis(50);
 /// How long answers that are on their way may take when it stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -45,23 +44,10 @@ pub(crate) async fn serve<F, A>(
     F: Fn(IpAddr, Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
-    let builder = builder(header_timeout);
+    let builder = accept::builder(header_timeout, MOST_HEADER_BYTES);
     let graceful = GracefulShutdown::new();
     let mut stop = pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "no connection can be taken");
-                tokio::time::sleep(NO_SOCKETS).await;
-                continue;
-            }
-        };
+    while let Some((stream, peer)) = accept::next(&listener, stop.as_mut()).await {
         stream.set_nodelay(true).ok();
         let (peer, answer) = (peer.ip().to_canonical(), answer.clone());
         let service = service_fn(move |request| {
@@ -80,20 +66,4 @@ pub(crate) async fn serve<F, A>(
     drop(listener);
     // Whoever takes longer is cut off when the process ends.
     let _ = tokio::time::timeout(LAST_ANSWERS, graceful.shutdown()).await;
-}
-
-fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(MOST_HEADER_BYTES as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(header_timeout)
-        .keep_alive_timeout(header_timeout)
-        .max_header_list_size(MOST_HEADER_BYTES);
-    builder
 }

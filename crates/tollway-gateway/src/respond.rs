@@ -39,6 +39,9 @@ pub(crate) enum Ended {
     /// It cannot be routed.
     #[error(transparent)]
     BadRequest(#[from] BadRequest),
+    /// It came from where nobody is served.
+    #[error("nobody is served here who comes from your address")]
+    Blocked,
     /// A browser asks whether a page of another origin may send a request, and it may not, or the
     /// question would have to be paid for, which no browser can.
     #[error("pages of other origins may not use this")]
@@ -113,6 +116,7 @@ impl Ended {
     pub(crate) fn words(&self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::BadRequest(_) => ("refused", Some("not a plain request")),
+            Self::Blocked => ("refused", Some("blocked")),
             Self::Preflight => ("refused", Some("another origin's page")),
             Self::TooLarge(_) => ("refused", Some("the body is too large")),
             Self::TooOften(_) => ("refused", Some("too often")),
@@ -133,6 +137,7 @@ impl Ended {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::BadRequest(_)
+            | Self::Blocked
             | Self::Preflight
             | Self::TooLarge(_)
             | Self::NoService
@@ -174,7 +179,7 @@ fn answer(ended: &Ended) -> Answer {
         | Ended::Upstream(UpstreamError::Body(_) | UpstreamError::NotBase64(_)) => {
             plain(StatusCode::BAD_REQUEST, 3, "bad request", &detail)
         }
-        Ended::Preflight => plain(StatusCode::FORBIDDEN, 7, "forbidden", &detail),
+        Ended::Blocked | Ended::Preflight => plain(StatusCode::FORBIDDEN, 7, "forbidden", &detail),
         Ended::TooLarge(_) | Ended::Upstream(UpstreamError::TooLong(_)) => {
             plain(StatusCode::PAYLOAD_TOO_LARGE, 8, "content too large", &detail)
         }

@@ -13,12 +13,13 @@ use http::Request;
 use http::header::HeaderValue;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::accept;
 use crate::client;
 use crate::gateway::Gateway;
 use crate::handle::handle;
@@ -31,8 +32,6 @@ const MOST_HEADERS: usize = 100;
 const MOST_HEADER_BYTES: u32 = 64 * 1024;
 /// The most requests at a time on one HTTP/2 connection.
 const MOST_STREAMS: u32 = 256;
-/// How long to wait before taking connections again when the system has none to give.
-const NO_SOCKETS: Duration = Duration::from_millis(50);
 
 /// How far a gateway is with stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,27 +145,14 @@ async fn take(
     let _over = OverOnDrop(stage.clone());
     let builder = Arc::new(builder(gateway.patience().header));
     let mut stop = pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stop => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let talk = Talk { gateway: gateway.clone(), builder: Arc::clone(&builder), door };
-                let (receiver, stage) = (stage.subscribe(), stage.clone());
-                let served = gateway
-                    .workers()
-                    .serve(stream, move |stream| welcome(talk, stream, peer, stage, receiver));
-                if let Err(error) = served {
-                    tracing::warn!(%error, client = %peer.ip(), "a connection cannot be served");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no connection can be taken");
-                tokio::time::sleep(NO_SOCKETS).await;
-            }
+    while let Some((stream, peer)) = accept::next(&listener, stop.as_mut()).await {
+        let talk = Talk { gateway: gateway.clone(), builder: Arc::clone(&builder), door };
+        let (receiver, stage) = (stage.subscribe(), stage.clone());
+        let served = gateway
+            .workers()
+            .serve(stream, move |stream| welcome(talk, stream, peer, stage, receiver));
+        if let Err(error) = served {
+            tracing::warn!(%error, client = %peer.ip(), "a connection cannot be served");
         }
     }
     drop(listener);
@@ -190,20 +176,9 @@ impl Drop for OverOnDrop {
 }
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_headers(MOST_HEADERS)
-        .max_buf_size(MOST_HEADER_BYTES as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(header_timeout)
-        .keep_alive_timeout(header_timeout)
-        .max_header_list_size(MOST_HEADER_BYTES)
-        .max_concurrent_streams(MOST_STREAMS);
+    let mut builder = accept::builder(header_timeout, MOST_HEADER_BYTES);
+    builder.http1().max_headers(MOST_HEADERS);
+    builder.http2().max_concurrent_streams(MOST_STREAMS);
     builder
 }
 

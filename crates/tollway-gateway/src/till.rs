@@ -17,7 +17,7 @@ use crate::payment::{self, Binding};
 use crate::rule::Terms;
 use crate::store;
 use crate::tariff::Tariff;
-use crate::traces::{Parent, Traces};
+use crate::traces::Parent;
 
 /// What is needed to ask for money and to know it when it was paid.
 #[derive(Debug)]
@@ -32,8 +32,6 @@ pub(crate) struct Till {
     /// Who waits for the node.
     line: Line,
     pub(crate) metrics: Arc<Metrics>,
-    /// Where it is told what became of requests, if anywhere.
-    pub(crate) traces: Option<Traces>,
 }
 
 /// What one request is asked for.
@@ -112,7 +110,6 @@ impl Till {
             patience,
             line: Line::default(),
             metrics,
-            traces: None,
         }
     }
 

@@ -14,7 +14,7 @@ use super::Office;
 use super::answer::{Refused, Wrong};
 use super::day;
 use crate::config::Config;
-use crate::file::{Reloaded, from_json, redacted, to_json};
+use crate::file::{Reloaded, Standing, from_json, redacted, to_json};
 
 /// What is in force.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -27,6 +27,9 @@ pub(super) struct Shown {
     since: String,
     /// Whether the file says what is in force.
     in_force: bool,
+    /// The keys of it that say something else than the process was started with, and take effect at the
+    /// next start only.
+    at_next_start: Vec<&'static str>,
     /// What is wrong with the file, when that is why it is not in force.
     mistakes: Vec<Wrong>,
     /// What is in force, key by key; what may be secret is `(secret)`.
@@ -55,7 +58,8 @@ pub(super) struct Again {
     generation: u64,
     /// How many services there are.
     services: usize,
-    /// What has changed and takes effect at the next start only.
+    /// The keys that say something else than the process was started with, and take effect at the next
+    /// start only.
     at_next_start: Vec<&'static str>,
 }
 
@@ -75,6 +79,7 @@ pub(super) async fn show(State(office): State<Arc<Office>>) -> Result<Json<Shown
             generation: standing.generation,
             since: day::time(standing.since),
             in_force,
+            at_next_start: standing.at_next_start,
             mistakes,
             toml: toml(&config),
             config,
@@ -125,16 +130,10 @@ pub(super) async fn check(
 pub(super) async fn reload(State(office): State<Arc<Office>>) -> Result<Json<Again>, Refused> {
     let again = office.blocking(|office| {
         let reloaded = office.file.reload()?;
-        let generation = office.file.standing().generation;
+        let Standing { generation, at_next_start, .. } = office.file.standing();
         let services = office.gateway.snapshot().services().count();
-        Ok::<_, Refused>(match reloaded {
-            Reloaded::Same => {
-                Again { changed: false, generation, services, at_next_start: Vec::new() }
-            }
-            Reloaded::Changed { services, at_next_start } => {
-                Again { changed: true, generation, services, at_next_start }
-            }
-        })
+        let changed = reloaded != Reloaded::Same;
+        Ok::<_, Refused>(Again { changed, generation, services, at_next_start })
     });
     Ok(Json(again.await?))
 }

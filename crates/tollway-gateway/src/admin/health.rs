@@ -62,6 +62,8 @@ struct Standings {
     generation: u64,
     /// Since when this one is.
     since: String,
+    /// The keys of it that take effect at the next start only.
+    at_next_start: Vec<&'static str>,
 }
 
 /// One server of a service.
@@ -71,12 +73,18 @@ struct Upstream {
     service: String,
     /// Which server.
     server: String,
-    /// Whether it can be reached, and is not left alone.
+    /// Whether it can be reached, and answered what it was asked last.
     ok: bool,
     /// Whether it could be connected to just now.
     reachable: bool,
     /// Whether requests are sent there, by what earlier ones and its checks have found.
     in_use: bool,
+    /// Whether requests are answered there, by what earlier ones and its checks have found.
+    healthy: bool,
+    /// How many requests it did not answer since the start, or since it was first configured.
+    failures: u64,
+    /// How often it was left alone for a while.
+    ejections: u64,
     /// How many requests are under way there, where there are several servers to choose from.
     in_flight: usize,
 }
@@ -89,6 +97,7 @@ pub(super) async fn get(State(office): State<Arc<Office>>) -> Result<Json<Health
         ok: standing.refused.is_none(),
         generation: standing.generation,
         since: day::time(standing.since),
+        at_next_start: standing.at_next_start,
     };
     let ok = node.ok && store.ok && config.ok && upstreams.iter().all(|upstream| upstream.ok);
     let uptime = SystemTime::now().duration_since(office.started).unwrap_or_default();
@@ -154,9 +163,10 @@ async fn upstreams(office: &Office) -> Vec<Upstream> {
     found.sort_by_key(|(at, ..)| *at);
     let upstream = |(_, service, reachable, server): (_, String, bool, Standing)| {
         let in_use = server.is_good();
-        let (in_flight, ok) = (server.in_flight(), reachable && in_use);
-        let server = server.name().to_owned();
-        Upstream { service, server, ok, reachable, in_use, in_flight }
+        let (healthy, in_flight) = (server.is_well(), server.in_flight());
+        let (failures, ejections) = (server.failures(), server.ejections());
+        let (ok, server) = (reachable && healthy, server.name().to_owned());
+        Upstream { service, server, ok, reachable, in_use, healthy, failures, ejections, in_flight }
     };
     found.into_iter().map(upstream).collect()
 }

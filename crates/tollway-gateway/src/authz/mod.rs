@@ -13,7 +13,6 @@ mod question;
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::time::SystemTime;
 
 use ::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use ::http::request::Parts;
@@ -22,10 +21,9 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
-use crate::admit::Desk;
+use crate::admit::{Entrance, enter};
 use crate::claim::Again;
 use crate::course::Course;
-use crate::find::{Found, find};
 use crate::gate::{Basis, Permit};
 use crate::gateway::{Gateway, Service, Snapshot};
 use crate::headers;
@@ -126,7 +124,8 @@ impl Asker {
 /// Decides about the request that somebody asks about.
 async fn decide(gateway: &Gateway, client: Option<IpAddr>, head: &Parts, asker: Asker) -> Verdict {
     let (till, snapshot) = (gateway.till(), gateway.snapshot());
-    let mut course = Course::begin(till, client, true, head, Some(asker.word()));
+    let traces = snapshot.traces.as_ref();
+    let mut course = Course::begin(till, traces, client, true, head, Some(asker.word()));
     let verdict = match admit(gateway, &snapshot, head, client, asker, &mut course).await {
         Ok(Entrance::Permitted(service, permit)) => {
             course.passed(&permit);
@@ -153,13 +152,6 @@ async fn decide(gateway: &Gateway, client: Option<IpAddr>, head: &Parts, asker: 
     verdict
 }
 
-/// How a request comes in.
-enum Entrance<'a> {
-    Permitted(&'a Service, Permit),
-    /// It asked for a document about ourselves.
-    Document(Response<Bytes>),
-}
-
 async fn admit<'a>(
     gateway: &Gateway,
     snapshot: &'a Snapshot,
@@ -173,16 +165,7 @@ async fn admit<'a>(
         return Err(BadRequest::Elsewhere.into());
     }
     let host = route::host_of(head)?;
-    let service = match find(snapshot, head, host.as_ref())? {
-        Found::Asker(service) => service,
-        Found::Upstream(..) => return Err(Ended::NoService),
-        Found::Document(document) => return Ok(Entrance::Document(document)),
-    };
-    course.service(service, head);
-    let parent = course.parent();
-    let desk = Desk::of(gateway.till(), service, &snapshot.unpaid, parent.as_deref());
-    let permit = desk.admit(head, client, SystemTime::now()).await?;
-    Ok(Entrance::Permitted(service, permit))
+    enter(gateway, snapshot, head, host.as_ref(), client, course).await
 }
 
 fn refuse(ended: Ended, head: &Parts, asker: Asker, course: &mut Course<'_>) -> Response<Bytes> {

@@ -10,7 +10,7 @@ use super::values;
 use crate::matching::PathMatch;
 
 /// Every key of `[[service.limit]]`.
-pub(crate) static LIMIT_KEYS: &[&str] = &["rate", "burst", "by", "path"];
+pub(crate) static LIMIT_KEYS: &[&str] = &["rate", "burst", "by", "path", "shared"];
 
 /// So many in so long a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub struct Limit {
     pub rate: Rate,
     /// Whose requests are counted together.
     pub by: By,
+    /// Whether all gateways with the same store count together, in windows of the rate's time that follow
+    /// one another.
+    pub shared: bool,
 }
 
 /// Whose requests are counted together.
@@ -78,7 +81,7 @@ impl FromStr for Rate {
 impl Limit {
     /// A limit on the requests to every path.
     pub fn new(rate: Rate, by: By) -> Self {
-        Self { paths: vec![PathMatch::all()], rate, by }
+        Self { paths: vec![PathMatch::all()], rate, by, shared: false }
     }
 
     /// The same for one path and all below it, or as else the path of a service is written.
@@ -86,7 +89,14 @@ impl Limit {
     /// # Errors
     /// That is no path; says what one looks like.
     pub fn on(rate: Rate, by: By, path: &str) -> Result<Self, String> {
-        Ok(Self { paths: vec![PathMatch::read(path)?], rate, by })
+        Ok(Self { paths: vec![PathMatch::read(path)?], rate, by, shared: false })
+    }
+
+    /// The same, counted in the store: by all gateways together that have it, in windows of the rate's
+    /// time, which is a second at least. Each request that it counts asks the store then.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { shared: true, ..self }
     }
 }
 
@@ -145,6 +155,7 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Limit> {
         Some(at) => by(reader, &at),
     };
     let paths = service::paths(reader, &mut keys);
+    let shared = reader.flag(&mut keys, "shared").unwrap_or(false);
     reader.end(keys, "[[service.limit]]", LIMIT_KEYS);
     let Some(at) = written else {
         let (place, example) = ("the limit".to_owned(), "rate = \"100/1m\"");
@@ -155,9 +166,16 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Limit> {
         reader.bad("rate", &at, EXAMPLE);
         return None;
     };
+    if shared && rate.per < Duration::from_secs(1) {
+        reader.bad("rate", &at, "a `shared` limit is counted by the second, or in a longer time");
+    }
+    if shared && burst.is_some() {
+        let because = "a `shared` limit is so many in each window, at once or not";
+        reader.mistake(line, super::Problem::Idle { key: "burst", because });
+    }
     let burst = burst.and_then(|burst| u32::try_from(burst).ok()).and_then(NonZeroU32::new);
     rate.burst = burst.unwrap_or(rate.burst);
-    Some(Limit { paths, rate, by })
+    Some(Limit { paths, rate, by, shared })
 }
 
 fn by(reader: &mut Reader<'_>, at: &At<String>) -> By {

@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use l402::NodeUrl;
 
 use crate::store::StoreUrl;
@@ -46,7 +47,7 @@ pub use upstream::{Address, Check, Protocol, Question, Server, Upstream};
 
 /// Every key of `[[service]]`.
 pub(crate) fn service_keys() -> &'static [&'static str] {
-    service::KEYS
+    &service::KEYS
 }
 
 /// Where a gateway listens unless told.
@@ -65,6 +66,7 @@ pub(crate) static KEYS: &[&str] = &[
     "trusted_proxies",
     "proxies_tell",
     "proxy_protocol",
+    "blocked",
     "unpaid_per_ip",
     "unpaid_total",
     "rates",
@@ -102,6 +104,8 @@ pub struct Config {
     pub patience: Patience,
     /// Which proxies stand in front of it.
     pub proxies: Proxies,
+    /// Who is turned away, whatever they ask for.
+    pub blocked: Vec<IpNet>,
     /// How many bills may be written for who does not pay.
     pub unpaid: Unpaid,
     /// Where rates come from, for prices in other currencies.
@@ -191,6 +195,7 @@ impl Config {
             stop: wait("stop_timeout", default.stop),
         };
         let proxies = proxies::read(&mut reader, &mut keys);
+        let blocked = proxies::networks(&mut reader, &mut keys, "blocked");
         let unpaid = limits::unpaid(&mut reader, &mut keys);
         let has_rates = keys.has("rates");
         let rates = rates::read(&mut reader, &mut keys);
@@ -212,6 +217,7 @@ impl Config {
             old_secrets,
             patience,
             proxies,
+            blocked,
             unpaid,
             rates,
             store,

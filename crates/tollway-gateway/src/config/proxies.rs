@@ -25,20 +25,29 @@ pub enum Told {
     Forwarded,
 }
 
-/// Reads the keys that concern proxies.
-pub(super) fn read(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Proxies {
+/// Reads a list of networks and of single addresses.
+pub(super) fn networks(
+    reader: &mut Reader<'_>,
+    keys: &mut Keys<'_>,
+    key: &'static str,
+) -> Vec<IpNet> {
     let mut networks: Vec<IpNet> = Vec::new();
-    for at in reader.texts(keys, "trusted_proxies") {
+    for at in reader.texts(keys, key) {
         let alone = at.value.parse::<std::net::IpAddr>().map(IpNet::from);
         match alone.or_else(|_| at.value.parse::<IpNet>()) {
             Ok(network) => networks.push(network),
-            Err(_) => reader.bad(
-                "trusted_proxies",
-                &at,
-                "write a network or an address: `10.0.0.0/8`, `192.0.2.7`",
-            ),
+            Err(_) => {
+                let example = "write a network or an address: `10.0.0.0/8`, `192.0.2.7`";
+                reader.bad(key, &at, example);
+            }
         }
     }
+    networks
+}
+
+/// Reads the keys that concern proxies.
+pub(super) fn read(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Proxies {
+    let networks = networks(reader, keys, "trusted_proxies");
     let told = match reader.text(keys, "proxies_tell") {
         None => Told::default(),
         Some(at) => match at.value.as_str() {

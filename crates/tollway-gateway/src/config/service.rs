@@ -1,6 +1,7 @@
 //! One `[[service]]`: which requests are its own, what they cost, and where they go.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::limits::{self, Limit};
 use super::mistake::Problem;
@@ -12,31 +13,16 @@ use super::upstream::{self, Upstream};
 use crate::matching::{HostMatch, Methods, PathMatch};
 use crate::tariff::Tariff;
 
-/// Every key of `[[service]]`.
-pub(crate) static KEYS: &[&str] = &[
+/// Every key of `[[service]]`: its own, and those of its upstream and of the way there.
+pub(crate) static KEYS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| [OWN, upstream::KEYS, passage::KEYS].into_iter().flatten().copied().collect());
+
+static OWN: &[&str] = &[
     "name",
     "host",
     "path",
     "method",
     "upstream",
-    "protocol",
-    "ca",
-    "connect_timeout",
-    "answer_timeout",
-    "eject_after",
-    "eject_for",
-    "check",
-    "check_interval",
-    "check_timeout",
-    "strip_prefix",
-    "add_prefix",
-    "request_headers",
-    "remove_request_headers",
-    "response_headers",
-    "remove_response_headers",
-    "idle_timeout",
-    "body_limit",
-    "cors",
     "grpc_web",
     "price",
     "pricer",
@@ -135,7 +121,7 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>, has_rates: bool) -> Option<
     let shared = Shared::read(reader, &mut keys, has_rates);
     let mut quotes = Vec::new();
     let tariff = tariff::read(reader, &mut keys, name.as_ref(), &auth, &shared, &mut quotes);
-    reader.end(keys, "[[service]]", KEYS);
+    reader.end(keys, "[[service]]", &KEYS);
     let (tariff, upstream) = (tariff?, upstream);
     Some(Service { tariff, quotes, limits, hosts, paths, methods, upstream, passage })
 }

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hex::DisplayHex;
 use l402::Secret;
 
@@ -25,6 +27,8 @@ enum Form {
     Text,
     /// Two hexadecimal digits for each, as macaroons of nodes are sent.
     Hex,
+    /// Base64 with padding (RFC 4648 section 4).
+    Base64,
 }
 
 /// A secret cannot be had.
@@ -43,14 +47,15 @@ pub enum FetchError {
         source: std::io::Error,
     },
     /// A file is not text.
-    #[error("{0} is not text; `file+hex:` reads any bytes")]
+    #[error("{0} is not text; `file+hex:` and `file+base64:` read any bytes")]
     NotText(PathBuf),
 }
 
-const EXAMPLE: &str = "name a secret as `{env:NAME}`, `{file:/path}` or `{file+hex:/path}`; nothing else stands in `{}`";
+const EXAMPLE: &str = "name a secret as `{env:NAME}`, `{file:/path}`, `{file+hex:/path}` or `{file+base64:/path}`; nothing else stands in `{}`";
 
 impl Template {
-    /// Reads text with secrets in braces, or `env:NAME`, `file:/path`, `file+hex:/path` alone.
+    /// Reads text with secrets in braces, or one of `env:NAME`, `file:/path`, `file+hex:/path` and
+    /// `file+base64:/path` alone.
     pub(super) fn read(written: &str) -> Result<Self, &'static str> {
         if let Some(piece) = Piece::secret(written) {
             return Ok(Self(vec![piece]));
@@ -100,6 +105,7 @@ impl Template {
                     let bytes = Secret::new(std::fs::read(path).map_err(failed)?);
                     match form {
                         Form::Hex => whole.push_str(&bytes.expose().to_lower_hex_string()),
+                        Form::Base64 => whole.push_str(&BASE64_STANDARD.encode(bytes.expose())),
                         Form::Text => {
                             let text = std::str::from_utf8(bytes.expose());
                             let text = text.map_err(|_| FetchError::NotText(path.clone()))?;
@@ -120,6 +126,7 @@ impl Piece {
             ("env", name) => Some(Self::Env(name.to_owned())),
             ("file", path) => Some(Self::File(path.into(), Form::Text)),
             ("file+hex", path) => Some(Self::File(path.into(), Form::Hex)),
+            ("file+base64", path) => Some(Self::File(path.into(), Form::Base64)),
             _ => None,
         }
     }
@@ -155,6 +162,7 @@ mod tests {
             (&format!("file:{path}"), "from a file".to_owned()),
             (&format!("<{{file:{path}}}> {{env:KEY}}"), "<from a file> hunter2".to_owned()),
             (&format!("file+hex:{path}"), "66726f6d20612066696c650a".to_owned()),
+            (&format!("Basic {{file+base64:{path}}}"), "Basic ZnJvbSBhIGZpbGUK".to_owned()),
         ] {
             assert_eq!(fetched(written), value, "{written}");
         }

@@ -45,7 +45,8 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         EXAMPLE.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")))
     };
     let tables = ["service", "rule", "limit", "tls", "acme", "traces"];
-    let keys = KEYS.iter().chain(service::KEYS).chain(tariff::RULE_KEYS).chain(limits::LIMIT_KEYS);
+    let keys =
+        KEYS.iter().chain(&*service::KEYS).chain(tariff::RULE_KEYS).chain(limits::LIMIT_KEYS);
     let keys = keys.chain(tls::KEYS).chain(tls::ACME_KEYS).chain(traces::KEYS);
     for key in keys.filter(|key| !tables.contains(key)) {
         assert!(shown(key), "{key}");
@@ -71,6 +72,7 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         "pricer",
         "pricer_ca",
         "trusted_proxies",
+        "blocked",
         "capabilities",
         "constraints",
         "request_count",
@@ -86,7 +88,7 @@ fn the_example_shows_every_key_and_what_holds_without_it() {
         .map(|line| {
             match line.strip_prefix("# ").and_then(|rest| Some((rest, rest.split_once(" = ")?.0))) {
                 Some((rest, key))
-                    if KEYS.iter().chain(service::KEYS).any(|known| *known == key)
+                    if KEYS.iter().chain(&*service::KEYS).any(|known| *known == key)
                         && !examples.contains(&key) =>
                 {
                     format!("{rest}\n")

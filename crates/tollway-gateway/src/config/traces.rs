@@ -13,7 +13,7 @@ use super::template::Template;
 pub(crate) static KEYS: &[&str] = &["endpoint", "sample", "ca", "headers"];
 
 /// Where spans go (OTLP over HTTP, in protobuf), and how many.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traces {
     /// The collector, with its path.
     pub endpoint: Url,

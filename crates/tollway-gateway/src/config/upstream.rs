@@ -81,7 +81,7 @@ pub enum Question {
 const NONE: &str = "none";
 
 /// The keys of a service that mean nothing without an upstream.
-static KEYS: &[&str] = &[
+pub(super) static KEYS: &[&str] = &[
     "protocol",
     "ca",
     "connect_timeout",

@@ -5,11 +5,11 @@
 
 mod edit;
 mod json;
+mod pending;
 mod redact;
 mod write;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use toml_edit::DocumentMut;
 
 use crate::config::{Config, Mistakes};
-use crate::gateway::Gateway;
+use crate::doors::{self, Doors};
+use crate::gateway::{self, Gateway};
 use crate::upstream::OpenError;
 
 pub use edit::EditError;
@@ -33,12 +34,15 @@ pub use write::WriteError;
 pub struct ConfigFile {
     path: PathBuf,
     gateway: Gateway,
+    /// The listeners that follow the configuration, if they do.
+    doors: Option<Doors>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    config: Config,
+    /// What the process was started with.
+    started: Config,
     standing: Standing,
 }
 
@@ -51,6 +55,15 @@ pub(crate) struct Standing {
     pub(crate) since: SystemTime,
     /// The last text that was read and could not be put in force.
     pub(crate) refused: Option<String>,
+    /// The keys of which it says something else than the process was started with, and which only a new
+    /// start can change.
+    pub(crate) at_next_start: Vec<&'static str>,
+}
+
+/// Everything of a configuration that can fail, done.
+struct Ready {
+    gateway: gateway::Ready,
+    doors: Option<doors::Changes>,
 }
 
 /// Names one text of the file: what is changed must be what was seen.
@@ -68,7 +81,8 @@ pub enum Reloaded {
     Changed {
         /// How many services there are now.
         services: usize,
-        /// What has changed and takes effect at the next start only.
+        /// The keys that say something else than the process was started with, and take effect at the
+        /// next start only.
         at_next_start: Vec<&'static str>,
     },
 }
@@ -123,8 +137,22 @@ impl ConfigFile {
     /// was opened with.
     pub fn new(path: PathBuf, text: String, config: Config, gateway: Gateway) -> Self {
         let since = SystemTime::now();
-        let standing = Standing { text, generation: 1, since, refused: None };
-        Self { path, gateway, state: Mutex::new(State { config, standing }) }
+        let at_next_start = Vec::new();
+        let standing = Standing { text, generation: 1, since, refused: None, at_next_start };
+        let state = Mutex::new(State { started: config, standing });
+        Self { path, gateway, doors: None, state }
+    }
+
+    /// Has these listeners follow what the file says. Without them `metrics` and `authorize` take effect
+    /// at the next start.
+    #[must_use]
+    pub fn with_doors(self, doors: Doors) -> Self {
+        Self { doors: Some(doors), ..self }
+    }
+
+    /// The listeners that follow it, if they do.
+    pub fn doors(&self) -> Option<&Doors> {
+        self.doors.as_ref()
     }
 
     /// Where it is.
@@ -144,7 +172,7 @@ impl ConfigFile {
             return Ok(Reloaded::Same);
         }
         match self.take(&text) {
-            Ok(config) => Ok(state.enforced(text, config)),
+            Ok(config) => Ok(self.enforced(&mut state, text, &config)),
             Err(why) => {
                 state.standing.refused = Some(text);
                 Err(why)
@@ -157,8 +185,22 @@ impl ConfigFile {
             self.gateway.reload_failed();
             ReloadError::Mistakes(mistakes)
         })?;
-        self.gateway.replace(&config)?;
+        let ready = self.prepare(&config).inspect_err(|_| self.gateway.reload_failed())?;
+        self.enforce(ready);
         Ok(config)
+    }
+
+    fn prepare(&self, config: &Config) -> Result<Ready, OpenError> {
+        let gateway = self.gateway.prepare(config)?;
+        let doors = self.doors.as_ref().map(|doors| doors.prepare(config)).transpose()?;
+        Ok(Ready { gateway, doors })
+    }
+
+    fn enforce(&self, ready: Ready) {
+        self.gateway.enforce(ready.gateway);
+        if let (Some(doors), Some(changes)) = (&self.doors, ready.doors) {
+            doors.enforce(changes);
+        }
     }
 
     /// The same when it was written, as far as can be told. `None`: it says what it said at the last
@@ -209,54 +251,36 @@ impl ConfigFile {
         change(&mut document)?;
         let new = document.to_string();
         let config = Config::read(&new).map_err(ChangeError::Mistakes)?;
-        let ready = self.gateway.prepare(&config).map_err(ChangeError::Open)?;
+        let ready = self.prepare(&config).map_err(ChangeError::Open)?;
         if new != old && !write::replace(&self.path, &old, &new)? {
             return Err(ChangeError::Stale);
         }
         if new != state.standing.text {
-            self.gateway.enforce(ready);
-            state.enforced(new.clone(), config);
+            self.enforce(ready);
+            self.enforced(&mut state, new.clone(), &config);
         }
         Ok(Tag::of(&new))
+    }
+
+    /// Notes that another text is in force.
+    fn enforced(&self, state: &mut State, text: String, config: &Config) -> Reloaded {
+        let at_next_start = pending::pending(&state.started, config, self.doors.is_some());
+        let (generation, since) = (state.standing.generation + 1, SystemTime::now());
+        let services = config.services.len();
+        tracing::info!(services, generation, "the new configuration is in force");
+        for key in &at_next_start {
+            tracing::warn!("`{key}` has changed; that takes effect at the next start");
+        }
+        let pending = at_next_start.clone();
+        state.standing =
+            Standing { text, generation, since, refused: None, at_next_start: pending };
+        Reloaded::Changed { services, at_next_start }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl State {
-    /// Notes that another text is in force.
-    fn enforced(&mut self, text: String, config: Config) -> Reloaded {
-        let (old, new) = (&self.config, &config);
-        let changed = [
-            ("listen", new.listen != old.listen),
-            ("admin", new.admin != old.admin),
-            ("redirect_http", door(new) != door(old)),
-            ("node", new.node != old.node),
-            ("secret", new.secret != old.secret || new.old_secrets != old.old_secrets),
-            ("metrics", new.metrics != old.metrics),
-            ("authorize", new.authorize != old.authorize),
-            ("a timeout", new.patience != old.patience),
-        ];
-        let at_next_start =
-            changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
-        let services = config.services.len();
-        self.config = config;
-        let (generation, since) = (self.standing.generation + 1, SystemTime::now());
-        self.standing = Standing { text, generation, since, refused: None };
-        tracing::info!(services, generation, "the new configuration is in force");
-        for key in &at_next_start {
-            tracing::warn!("{key} has changed; that takes effect at the next start");
-        }
-        Reloaded::Changed { services, at_next_start }
-    }
-}
-
-/// Where plain HTTP is sent away from.
-fn door(config: &Config) -> Option<SocketAddr> {
-    config.tls.as_ref().and_then(|tls| tls.redirect_http)
 }
 
 impl Tag {

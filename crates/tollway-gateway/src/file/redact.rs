@@ -115,7 +115,7 @@ fn url(text: &str) -> String {
 
 /// A header's value: shown where its secret is named and not written out.
 fn header(text: &str) -> String {
-    let names = ["env:", "file:", "file+hex:"];
+    let names = ["env:", "file:", "file+hex:", "file+base64:"];
     let named =
         names.iter().any(|name| text.starts_with(name) || text.contains(&format!("{{{name}")));
     if named { text.to_owned() } else { HIDDEN.to_owned() }

@@ -53,8 +53,9 @@ const AUTHENTICATOR: &[&str] = &[
     "sessiondepositmultiplier",
     "sessionidletimeout",
 ];
-const STORES: [(&str, &[&str]); 4] = [
-    ("sqlite", &["skipmigrations", "databasefilename"]),
+/// Tables that are not carried over, with their keys, and what to write instead.
+const LEFT_OUT: [(&str, &[&str], &str); 4] = [
+    ("sqlite", &["skipmigrations", "databasefilename"], STORE),
     (
         "postgres",
         &[
@@ -67,16 +68,23 @@ const STORES: [(&str, &[&str]); 4] = [
             "maxopenconnections",
             "requiressl",
         ],
+        STORE,
     ),
-    ("etcd", &["host", "user", "password"]),
-    ("admin", &["enabled", "macaroonpath", "corsorigins"]),
+    ("etcd", &["host", "user", "password"], STORE),
+    (
+        "admin",
+        &["enabled", "macaroonpath", "corsorigins"],
+        "was left out; write `admin = \"127.0.0.1:8403\"`, and make credentials with `tollway admin bake`",
+    ),
 ];
+const STORE: &str = "was left out: what is in Aperture's database cannot be used here; name one of its \
+                     own in `store`";
 
 /// Writes ours.
 pub(super) fn write(mut keys: Keys, notes: &mut Notes) -> String {
     let mut toml = Toml::default();
     listen(&mut keys, &mut toml, notes);
-    node(keys.table("authenticator"), &mut toml, notes);
+    let mpp = node(keys.table("authenticator"), &mut toml, notes);
     toml.text("secret", "file:gateway.key");
     notes.add(
         "dbbackend".to_owned(),
@@ -84,21 +92,30 @@ pub(super) fn write(mut keys: Keys, notes: &mut Notes) -> String {
          A master key is made in `gateway.key` when the gateway starts",
     );
     keys.take("dbbackend");
-    for (name, known) in STORES {
+    toml.texts("blocked", &keys.texts("blocklist"));
+    metrics(keys.table("prometheus"), &mut toml, notes);
+    if keys.flag("autocert") {
+        let name = keys.text("servername").unwrap_or_default();
+        notes.add(
+            "autocert".to_owned(),
+            format!("write a table `[tls.acme]` with `domains = [\"{name}\"]`; nobody but you can agree to an authority's terms"),
+        );
+    }
+    for (name, known, instead) in LEFT_OUT {
         let table = keys.table(name);
         if !table.table.is_empty() {
             let spelt: Vec<&String> =
                 table.table.keys().filter(|key| known.contains(&key.as_str())).collect();
             if !spelt.is_empty() {
-                notes.add(name.to_owned(), "has no counterpart here and was left out");
+                notes.add(name.to_owned(), instead);
             }
             let rest = table.table.into_iter().filter(|(key, _)| !known.contains(&key.as_str()));
             Keys::new(format!("{name}."), rest.collect()).end(known, notes);
         }
     }
-    let strict = keys.flag("strictverify");
+    let all = service::All { strict: keys.flag("strictverify"), mpp };
     for service in keys.tables("services") {
-        service::write(service, strict, &mut toml, notes);
+        service::write(service, all, &mut toml, notes);
     }
     keys.end(KNOWN, notes);
     toml.into_text()
@@ -114,16 +131,40 @@ fn listen(keys: &mut Keys, toml: &mut Toml, notes: &mut Notes) {
         );
     }
     let Some(written) = keys.text("listenaddr") else { return };
-    let local = written.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let all = written.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
-    let address = local.or(all).unwrap_or(written);
+    let address = address(&written);
     match address.parse::<std::net::SocketAddr>() {
         Ok(_) => toml.text("listen", &address),
         Err(_) => notes.add(name, format!("`{address}` is a name; write an address and a port")),
     }
 }
 
-fn node(mut keys: Keys, toml: &mut Toml, notes: &mut Notes) {
+/// Where its numbers are read.
+fn metrics(mut keys: Keys, toml: &mut Toml, notes: &mut Notes) {
+    let (enabled, place) = (keys.flag("enabled"), keys.name("listenaddr"));
+    let written = keys.text("listenaddr").filter(|_| enabled);
+    match written.as_deref().map(address) {
+        Some(address) if address.parse::<std::net::SocketAddr>().is_ok() => {
+            toml.text("metrics", &address);
+            notes.add(place, "the numbers have other names here; docs/operating.md lists them");
+        }
+        Some(address) => {
+            notes.add(place, format!("`{address}` is a name; write an address and a port"));
+        }
+        None => {}
+    }
+    keys.end(&["enabled", "listenaddr"], notes);
+}
+
+/// An address as Go writes it, in ours.
+fn address(written: &str) -> String {
+    let local = written.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let all = written.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+    local.or(all).unwrap_or_else(|| written.to_owned())
+}
+
+/// Writes which node is paid on. Returns whether its `enablempp` is set.
+fn node(mut keys: Keys, toml: &mut Toml, notes: &mut Notes) -> bool {
+    let mpp = keys.flag("enablempp");
     let (host, cert, folder) = (keys.text("lndhost"), keys.text("tlspath"), keys.text("macdir"));
     match (host, cert, folder) {
         (Some(host), Some(cert), Some(folder)) => {
@@ -145,4 +186,5 @@ fn node(mut keys: Keys, toml: &mut Toml, notes: &mut Notes) {
         ),
     }
     keys.end(AUTHENTICATOR, notes);
+    mpp
 }

@@ -28,7 +28,16 @@ const PRICER: &[&str] =
     &["enabled", "grpcaddress", "insecure", "tlscertpath", "metered", "usagetailbytes"];
 const LIMIT: &[&str] = &["pathregexp", "requests", "per", "burst"];
 
-pub(super) fn write(mut keys: Keys, strict: bool, toml: &mut Toml, notes: &mut Notes) {
+/// What the file says for every service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct All {
+    /// `strictverify`.
+    pub(super) strict: bool,
+    /// `authenticator.enablempp`.
+    pub(super) mpp: bool,
+}
+
+pub(super) fn write(mut keys: Keys, all: All, toml: &mut Toml, notes: &mut Notes) {
     toml.begin("service");
     let limits = keys.tables("ratelimits");
     if let Some(name) = keys.text("name") {
@@ -44,8 +53,9 @@ pub(super) fn write(mut keys: Keys, strict: bool, toml: &mut Toml, notes: &mut N
     }
     upstream(&mut keys, toml, notes);
     let asks = auth(&mut keys, toml, notes);
+    schemes(&mut keys, all.mpp, asks, toml, notes);
     price(&mut keys, asks, toml, notes);
-    tokens(&mut keys, strict, toml, notes);
+    tokens(&mut keys, all.strict, toml, notes);
     headers(&mut keys, toml, notes);
     for (key, ours) in
         [("authwhitelistpaths", "free"), ("authskipinvoicecreationpaths", "no_invoice")]
@@ -98,9 +108,6 @@ fn upstream(keys: &mut Keys, toml: &mut Toml, notes: &mut Notes) {
 
 /// Returns whether the service asks for money.
 fn auth(keys: &mut Keys, toml: &mut Toml, notes: &mut Notes) -> bool {
-    if let Some(scheme) = keys.text("authscheme").filter(|scheme| scheme != "l402") {
-        notes.add(keys.name("authscheme"), format!("`{scheme}` was left out"));
-    }
     let place = keys.name("auth");
     let written = keys.text("auth").unwrap_or_default().to_ascii_lowercase();
     match written.as_str() {
@@ -123,6 +130,24 @@ fn auth(keys: &mut Keys, toml: &mut Toml, notes: &mut Notes) -> bool {
             }
             true
         }
+    }
+}
+
+/// In which ways it can be paid. Aperture looks for the words anywhere in the value, takes both without
+/// one, and looks at none of this without `enablempp`.
+fn schemes(keys: &mut Keys, mpp: bool, asks: bool, toml: &mut Toml, notes: &mut Notes) {
+    let (place, written) = (keys.name("authscheme"), keys.text("authscheme"));
+    if !(mpp && asks) {
+        return;
+    }
+    let named: Vec<String> = ["l402", "mpp"]
+        .into_iter()
+        .filter(|scheme| written.as_ref().is_none_or(|written| written.contains(scheme)))
+        .map(str::to_owned)
+        .collect();
+    match (named.is_empty(), written) {
+        (true, Some(other)) => notes.add(place, format!("`{other}` is no scheme; `l402` is used")),
+        _ => toml.texts("schemes", &named),
     }
 }
 
@@ -197,8 +222,8 @@ fn headers(keys: &mut Keys, toml: &mut Toml, notes: &mut Notes) {
             Some(value) => headers.push((name, value)),
             None => notes.add(
                 format!("{place}.{name}"),
-                "its value cannot be written here; `{env:NAME}`, `{file:/path}` and \
-                 `{file+hex:/path}` name secrets",
+                "its value cannot be written here; `{env:NAME}`, `{file:/path}`, \
+                 `{file+hex:/path}` and `{file+base64:/path}` name secrets",
             ),
         }
     }
@@ -207,11 +232,9 @@ fn headers(keys: &mut Keys, toml: &mut Toml, notes: &mut Notes) {
 
 /// Aperture's ways to name a secret, in ours.
 fn header(value: &str) -> Option<String> {
-    if let Some(path) = value.strip_prefix("!file+hex:") {
-        return Some(format!("file+hex:{path}"));
-    }
-    if value.starts_with("!file+base64:") {
-        return None;
+    let is_file = |file: &&str| file.starts_with("file+hex:") || file.starts_with("file+base64:");
+    if let Some(file) = value.strip_prefix('!').filter(is_file) {
+        return Some(file.to_owned());
     }
     let mut ours = String::new();
     let mut rest = value;

@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::Histogram;
 use super::{Calls, Metrics, Outcome, ServiceMetrics};
+use crate::upstream::Condition;
 
 /// What the text is, for `Content-Type`.
 pub(crate) const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -21,10 +22,11 @@ pub(crate) const KIND: &str = "application/openmetrics-text; version=1.0.0; char
 const PREFIX: &str = "tollway";
 
 impl Metrics {
-    /// Everything counted so far.
-    pub(crate) fn text(self: &Arc<Self>) -> String {
+    /// Everything counted so far, and how the servers behind each service are.
+    pub(crate) fn text(self: &Arc<Self>, upstreams: Vec<(String, Condition)>) -> String {
         let mut registry = Registry::with_prefix(PREFIX);
-        registry.register_collector(Box::new(Arc::clone(self)));
+        let look = Look { metrics: Arc::clone(self), upstreams };
+        registry.register_collector(Box::new(look));
         let mut text = String::new();
         encode(&mut text, &registry).expect("writing to a string does not fail");
         text
@@ -33,16 +35,57 @@ impl Metrics {
 
 type Named<'a> = [(&'a str, Arc<ServiceMetrics>)];
 
-impl Collector for Metrics {
+/// What one text is written from.
+#[derive(Debug)]
+struct Look {
+    metrics: Arc<Metrics>,
+    /// Each with its service.
+    upstreams: Vec<(String, Condition)>,
+}
+
+impl Collector for Look {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
+        let metrics = &self.metrics;
+        let services = metrics.services.read().unwrap_or_else(PoisonError::into_inner);
         let services: Vec<(&str, Arc<ServiceMetrics>)> =
             services.iter().map(|(name, one)| (name.as_str(), Arc::clone(one))).collect();
-        self.requests(&mut encoder, &services)?;
+        metrics.requests(&mut encoder, &services)?;
         sales(&mut encoder, &services)?;
         limits(&mut encoder, &services)?;
-        calls(&mut encoder, &[("node", &self.node), ("store", &self.store)])?;
-        self.process(&mut encoder)
+        calls(&mut encoder, &[("node", &metrics.node), ("store", &metrics.store)])?;
+        self.upstreams(&mut encoder)?;
+        metrics.process(&mut encoder)
+    }
+}
+
+impl Look {
+    fn upstreams(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let all = || {
+            self.upstreams.iter().map(|(service, one)| {
+                ([("service", service.as_str()), ("upstream", one.server.as_str())], one)
+            })
+        };
+        let help =
+            "Whether a server of a service answers (1) or not (0), by its checks and by requests";
+        let kind = MetricType::Gauge;
+        let mut family = encoder.encode_descriptor("upstream_healthy", help, None, kind)?;
+        for (labels, one) in all() {
+            family.encode_family(&labels)?.encode_gauge(&i64::from(one.healthy))?;
+        }
+        let kind = MetricType::Counter;
+        let help = "Requests that a server took no notice of, broke off or did not answer in time";
+        let mut family = encoder.encode_descriptor("upstream_failures", help, None, kind)?;
+        for (labels, one) in all() {
+            let mut line = family.encode_family(&labels)?;
+            line.encode_counter::<NoLabelSet, _, u64>(&one.failures, None)?;
+        }
+        let help = "How often a server was left alone for a while because it kept failing";
+        let mut family = encoder.encode_descriptor("upstream_ejections", help, None, kind)?;
+        for (labels, one) in all() {
+            let mut line = family.encode_family(&labels)?;
+            line.encode_counter::<NoLabelSet, _, u64>(&one.ejections, None)?;
+        }
+        Ok(())
     }
 }
 

@@ -62,6 +62,14 @@ impl StoreUrl {
     }
 }
 
+impl PartialEq for StoreUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.expose() == other.text.expose()
+    }
+}
+
+impl Eq for StoreUrl {}
+
 fn unknown() -> String {
     let schemes: Vec<String> = STORES
         .iter()

@@ -1,5 +1,6 @@
 //! The way of spans to a collector: OTLP over HTTP, by our own client and our own TLS.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -56,14 +57,19 @@ pub enum TracesError {
 }
 
 impl Traces {
-    /// Gets ready to send. To be called within the runtime that will do so.
+    /// Gets ready to send, by that runtime. Where the one before was opened from the same, it goes on.
     ///
     /// # Errors
     /// See [`TracesError`]. Nothing is sent yet, so a collector that is down is none.
     pub(crate) fn open(
         config: &config::Traces,
         env: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, TracesError> {
+        runtime: &Handle,
+        before: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, TracesError> {
+        if let Some(before) = before.filter(|before| before.config == *config) {
+            return Ok(Arc::clone(before));
+        }
         let mut headers = Vec::new();
         for (name, template) in &config.headers {
             let fetched = template
@@ -76,12 +82,8 @@ impl Traces {
         }
         let connector = Connector::tcp(tls::trusting(config.ca.as_deref())?, None, PATIENCE);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        let collector = Collector {
-            runtime: Handle::current(),
-            client,
-            headers,
-            silent: AtomicBool::new(false),
-        };
+        let collector =
+            Collector { runtime: runtime.clone(), client, headers, silent: AtomicBool::new(false) };
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
@@ -104,7 +106,7 @@ impl Traces {
             .with_span_processor(processor)
             .with_resource(resource.build())
             .build();
-        Ok(Self::new(provider, config.per_million))
+        Ok(Arc::new(Self::new(provider, config.clone())))
     }
 }
 

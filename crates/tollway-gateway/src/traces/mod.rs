@@ -25,6 +25,8 @@ use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 
+use crate::config;
+
 pub use export::TracesError;
 
 /// How long the last spans may take when a gateway stops.
@@ -35,6 +37,8 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Where spans go, and which requests have some.
 #[derive(Debug)]
 pub(crate) struct Traces {
+    /// What it was opened from.
+    config: config::Traces,
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     /// A request whose number, well mixed, is below this is told of.
@@ -62,13 +66,13 @@ pub(crate) struct Parent {
 pub(crate) struct Step(Box<Span>);
 
 impl Traces {
-    fn new(provider: SdkTracerProvider, per_million: u32) -> Self {
+    fn new(provider: SdkTracerProvider, config: config::Traces) -> Self {
         let tracer = provider.tracer("tollway-gateway");
-        let below = match per_million {
+        let below = match config.per_million {
             1_000_000.. => u64::MAX,
             share => u64::MAX / 1_000_000 * u64::from(share),
         };
-        Self { provider, tracer, below, number: AtomicU64::new(0) }
+        Self { config, provider, tracer, below, number: AtomicU64::new(0) }
     }
 
     /// Begins the span of a request, if it is told of. Whether a client wants its own trace recorded
@@ -196,11 +200,17 @@ impl Step {
 mod tests {
     use super::*;
 
+    fn telling_of(per_million: u32) -> Traces {
+        let endpoint = "http://127.0.0.1:1/v1/traces".parse().unwrap();
+        let config = config::Traces { endpoint, per_million, ca: None, headers: Vec::new() };
+        Traces::new(SdkTracerProvider::builder().build(), config)
+    }
+
     #[test]
     fn as_many_are_told_of_as_was_said() {
         let (head, ()) = http::Request::new(()).into_parts().clone();
         for share in [1_000_000, 500_000, 100_000, 1_000] {
-            let traces = Traces::new(SdkTracerProvider::builder().build(), share);
+            let traces = telling_of(share);
             let told = (0..100_000).filter(|_| traces.begin(&head, None, false).is_some()).count();
             let expected = usize::try_from(share / 10).unwrap();
             assert!(told.abs_diff(expected) <= expected / 100 + 2, "{share}: {told}");
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn only_who_is_trusted_has_its_own_wish_recorded() {
-        let traces = Traces::new(SdkTracerProvider::builder().build(), 1);
+        let traces = telling_of(1);
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let request = http::Request::builder().header("traceparent", parent).body(()).unwrap();
         let (head, ()) = request.into_parts();

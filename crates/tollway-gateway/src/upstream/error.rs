@@ -1,6 +1,7 @@
 //! What can go wrong with an upstream: before it is used, and while.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hyper_util::client::legacy::Error as ClientError;
@@ -78,6 +79,16 @@ pub enum OpenError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An address at which something is to be served beside the services.
+    #[error("`{key}`: nobody can listen on {address}: {source}")]
+    Listen {
+        /// The key that names it.
+        key: &'static str,
+        /// Which one.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Where spans are to go.
     #[error("[traces]: {0}")]
     Traces(#[from] TracesError),

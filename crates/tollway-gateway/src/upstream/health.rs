@@ -17,6 +17,9 @@ pub(super) struct Health {
     out_until: AtomicU64,
     /// Whether the last check failed.
     down: AtomicBool,
+    /// Failures of all time, and how often it was put out.
+    all_failures: AtomicU64,
+    ejections: AtomicU64,
     born: Instant,
 }
 
@@ -38,6 +41,8 @@ impl Health {
             failures: AtomicU32::new(0),
             out_until: AtomicU64::new(0),
             down: AtomicBool::new(false),
+            all_failures: AtomicU64::new(0),
+            ejections: AtomicU64::new(0),
             born: Instant::now(),
         })
     }
@@ -55,6 +60,22 @@ impl Health {
             }
     }
 
+    /// Whether requests are answered there, as far as is known: it is asked, its last check did not fail,
+    /// and neither did so many requests in a row.
+    pub(super) fn is_well(&self, after: u32) -> bool {
+        self.is_good() && self.failures.load(Ordering::Relaxed) < after
+    }
+
+    /// Requests that were not answered, since it is known.
+    pub(super) fn all_failures(&self) -> u64 {
+        self.all_failures.load(Ordering::Relaxed)
+    }
+
+    /// How often it was left alone, since it is known.
+    pub(super) fn ejections(&self) -> u64 {
+        self.ejections.load(Ordering::Relaxed)
+    }
+
     /// A request was answered, whatever the answer.
     pub(super) fn answered(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
@@ -64,15 +85,27 @@ impl Health {
 
     /// A request was not answered. Returns whether that was the last straw.
     pub(super) fn failed(&self, ejection: Ejection) -> bool {
+        self.all_failures.fetch_add(1, Ordering::Relaxed);
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if failures < ejection.after {
             return false;
+        }
+        // What was on its way there when it was put out fails too; that is the same once.
+        if self.is_good() {
+            self.ejections.fetch_add(1, Ordering::Relaxed);
         }
         let time = u64::try_from(ejection.time.as_millis()).unwrap_or(u64::MAX);
         self.out_until.store(self.age().saturating_add(time), Ordering::Relaxed);
         // When its time is over, one more failure puts it out again.
         self.failures.store(ejection.after - 1, Ordering::Relaxed);
         true
+    }
+
+    /// The same where there is no other server, and so this one is asked on. Returns whether it is
+    /// unwell from now on.
+    pub(super) fn failed_alone(&self, after: u32) -> bool {
+        self.all_failures.fetch_add(1, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1) == after
     }
 
     /// What a check has found. Returns whether that is news.
@@ -114,6 +147,8 @@ mod tests {
         health.answered();
         assert!(!health.failed(LONG) && !health.failed(LONG) && health.is_good());
         assert!(health.failed(LONG) && !health.is_good());
+        assert!(health.failed(LONG), "one that was on its way");
+        assert_eq!((health.all_failures(), health.ejections()), (6, 1));
         assert!(!health.checked(true), "it was not down, only out");
         assert!(health.is_good());
     }
@@ -131,6 +166,17 @@ mod tests {
         fn after_two(self) -> Self {
             Self { after: 2, ..self }
         }
+    }
+
+    #[test]
+    fn one_that_is_alone_is_unwell_until_it_answers_and_is_asked_on() {
+        let health = Health::new();
+        assert!(!health.failed_alone(2) && health.is_well(2));
+        assert!(health.failed_alone(2) && !health.failed_alone(2), "that is news once");
+        assert!(!health.is_well(2) && health.is_good());
+        health.answered();
+        assert!(health.is_well(2));
+        assert_eq!((health.all_failures(), health.ejections()), (3, 0));
     }
 
     #[test]

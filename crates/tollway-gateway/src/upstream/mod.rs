@@ -9,6 +9,7 @@ mod standing;
 mod stream;
 pub(crate) mod tls;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -21,13 +22,13 @@ use crate::config;
 use crate::gate::Permit;
 use crate::upload::Upload;
 use check::Checks;
-use health::Ejection;
+use health::{Ejection, Health};
 use server::Server;
 
 pub(crate) use error::UpstreamError;
 pub use error::{CertificatesError, OpenError};
 pub(crate) use health::Busy;
-pub(crate) use standing::Standing;
+pub(crate) use standing::{Condition, Standing};
 pub(crate) use stream::Connector;
 
 /// An opened upstream.
@@ -38,19 +39,30 @@ pub(crate) struct Upstream {
     ejection: Ejection,
     /// Where to begin looking, so that equally busy servers take turns.
     turn: AtomicUsize,
+    ca: Option<PathBuf>,
     check: Option<config::Check>,
     checks: OnceLock<Checks>,
 }
 
 impl Upstream {
-    /// Gets ready to connect. Nothing is connected before the first request.
-    pub(crate) fn open(config: &config::Upstream) -> Result<Self, CertificatesError> {
-        let servers =
-            config.servers.iter().map(|server| Server::open(server, config).map(Arc::new));
+    /// Gets ready to connect to each server. What was known of one under the configuration before is
+    /// still known, where nothing about it has changed.
+    pub(crate) fn open(
+        config: &config::Upstream,
+        before: Option<&Self>,
+    ) -> Result<Self, CertificatesError> {
+        let alike = before.filter(|old| old.ca == config.ca && old.check == config.check);
+        let mut known: Vec<_> = alike.map(|old| old.servers.iter().collect()).unwrap_or_default();
+        let open = |server: &config::Server| {
+            let same = known.iter().position(|old| old.is(server));
+            let health = same.map(|at| Arc::clone(&known.swap_remove(at).health));
+            Server::open(server, config, health.unwrap_or_else(Health::new)).map(Arc::new)
+        };
         Ok(Self {
-            servers: servers.collect::<Result<_, _>>()?,
+            servers: config.servers.iter().map(open).collect::<Result<_, _>>()?,
             ejection: Ejection { after: config.eject_after, time: config.eject_for },
             turn: AtomicUsize::new(0),
+            ca: config.ca.clone(),
             check: config.check.clone(),
             checks: OnceLock::new(),
         })
@@ -83,8 +95,12 @@ impl Upstream {
         permit: Permit,
     ) -> Result<(Response<Incoming>, Option<Busy>), UpstreamError> {
         if let [server] = &self.servers[..] {
-            let answer = server.send(request, host, takes_trailers, &permit).await?;
-            return Ok((answer, None));
+            let sent = server.send(request, host, takes_trailers, &permit).await;
+            match &sent {
+                Ok(_) => server.health.answered(),
+                Err(error) => self.note_alone(server, error),
+            }
+            return sent.map(|answer| (answer, None));
         }
         Box::pin(self.send_to_one(request, host, takes_trailers, permit)).await
     }
@@ -144,6 +160,16 @@ impl Upstream {
     fn note(&self, server: &Server, error: &UpstreamError) {
         if error.is_theirs() && server.health.failed(self.ejection) {
             tracing::warn!(server = server.name(), "a server is left alone for a while");
+        }
+    }
+
+    /// The same of a server that is the only one.
+    fn note_alone(&self, server: &Server, error: &UpstreamError) {
+        if error.is_theirs() && server.health.failed_alone(self.ejection.after) {
+            tracing::warn!(
+                server = server.name(),
+                "a server does not answer, and there is no other"
+            );
         }
     }
 }

@@ -34,6 +34,9 @@ pub(super) type Outgoing = Either<Upload, Full<Bytes>>;
 
 #[derive(Debug)]
 pub(super) struct Server {
+    /// What it was opened from.
+    config: config::Server,
+    name: String,
     /// Each thread keeps its own connections.
     clients: PerWorker<Client<Connector, Outgoing>>,
     connector: Connector,
@@ -51,6 +54,7 @@ impl Server {
     pub(super) fn open(
         server: &config::Server,
         config: &config::Upstream,
+        health: Arc<Health>,
     ) -> Result<Self, CertificatesError> {
         let patience = config.connect_timeout;
         let connector = match &server.address {
@@ -84,7 +88,13 @@ impl Server {
                 (scheme, authority, url.path().trim_end_matches('/').to_owned())
             }
         };
+        let name = match &server.address {
+            Address::Unix(path) => format!("unix:{}", path.display()),
+            Address::Url(_) => format!("{authority}{base}"),
+        };
         Ok(Self {
+            config: server.clone(),
+            name,
             clients,
             connector: reaching,
             scheme,
@@ -92,13 +102,18 @@ impl Server {
             base,
             h2,
             answer_timeout: config.answer_timeout,
-            health: Health::new(),
+            health,
         })
     }
 
-    /// The server's own name, for the log.
+    /// Where it is, for those who look after it.
     pub(super) fn name(&self) -> &str {
-        self.authority.as_str()
+        &self.name
+    }
+
+    /// Whether it was opened from that.
+    pub(super) fn is(&self, config: &config::Server) -> bool {
+        self.config == *config
     }
 
     /// Sends a request and waits for the head of the answer. See [`super::Upstream::send`].

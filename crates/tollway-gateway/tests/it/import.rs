@@ -15,11 +15,17 @@ sqlite:
 postgres:
   requireSSL: true
 blocklist: ["1.2.3.4"]
+prometheus: {enabled: true, listenaddr: "localhost:9402"}
+admin: {enabled: true}
+autocert: true
+servername: "api.example.com"
+idletimeout: 2m
 lisenaddr: "typo"
 authenticator:
   lndhost: "localhost:10009"
   tlspath: "/lnd/tls.cert"
   macdir: "/lnd/macs/"
+  enablempp: true
   network: "mainnet"
 services:
   - name: "weather"
@@ -38,7 +44,8 @@ services:
     headers:
       Authorization: "Bearer ${TOKEN}"
       Grpc-Metadata-macaroon: "!file+hex:/m"
-      X-Bad: "!file+base64:/m"
+      X-Key: "!file+base64:/m"
+      X-Bad: "a {b}"
     authwhitelistpaths: ['^/weather/health$']
     authskipinvoicecreationpaths: ['^/weather/stream']
     ratelimits:
@@ -49,6 +56,7 @@ services:
     address: "127.0.0.1:9001"
     protocol: http
     auth: "onn"
+    authscheme: "lsat"
     dynamicprice: {enabled: true, grpcaddress: "127.0.0.1:10010", insecure: true, metered: true}
   - {name: "open", address: "127.0.0.1:9002", protocol: http, pathregexp: "^/open", auth: off}
 "#;
@@ -70,7 +78,11 @@ fn what_has_a_counterpart_is_carried_over() {
     assert_eq!((weather.limits.len(), weather.limits[0].rate.burst.get()), (1, 20));
     assert_eq!(weather.limits[0].rate.per, Duration::from_secs(1));
     assert_eq!(weather.passage.add_prefix.as_deref(), Some("/v2"));
-    assert_eq!(weather.passage.request.set.len(), 2);
+    assert_eq!(weather.passage.request.set.len(), 3);
+    assert_eq!(config.blocked, ["1.2.3.4/32".parse().unwrap()]);
+    assert_eq!(config.metrics, Some("127.0.0.1:9402".parse().unwrap()));
+    let both = imported.toml.matches("schemes = [\"l402\", \"mpp\"]").count();
+    assert_eq!(both, 1, "where Aperture takes both, and nowhere else");
     assert_eq!(weather.upstream.as_ref().unwrap().ca.as_deref(), Some("/w/tls.cert".as_ref()));
     assert_eq!((dynamic.quotes.len(), dynamic.tariff.price()), (1, None));
     assert!(dynamic.tariff.asks() && !open.tariff.asks());
@@ -88,7 +100,10 @@ fn what_has_a_counterpart_is_carried_over() {
 fn what_was_not_carried_over_is_said_key_by_key() {
     let imported = import::aperture(WHOLE).unwrap();
     for (key, part) in [
-        ("blocklist", "no counterpart"),
+        ("idletimeout", "no counterpart"),
+        ("prometheus.listenaddr", "other names"),
+        ("admin", "tollway admin bake"),
+        ("autocert", "api.example.com"),
         ("lisenaddr", "does not know this key and ignores it"),
         ("sqlite.dbfile", "it reads `sqlite.databasefilename`"),
         ("postgres.requireSSL", "it reads `postgres.requiressl`"),
@@ -97,6 +112,7 @@ fn what_was_not_carried_over_is_said_key_by_key() {
         ("services[0].protocol", "this is verified"),
         ("services[0].constraints.colour", "never checks it"),
         ("services[0].headers.X-Bad", "cannot be written here"),
+        ("services[1].authscheme", "`lsat` is no scheme"),
         ("services[0].colour", "does not know this key"),
         ("services[1].auth", "takes `onn` for `off`"),
         ("services[1].dynamicprice.metered", "not metered here"),

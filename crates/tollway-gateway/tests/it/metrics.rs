@@ -10,7 +10,7 @@ use tollway_gateway::Config;
 use crate::shop::{Shop, l402};
 
 /// The value of one line, by its name and labels as they are written.
-fn value(text: &str, name: &str) -> f64 {
+pub(crate) fn value(text: &str, name: &str) -> f64 {
     let line =
         text.lines().find(|line| line.strip_prefix(name).is_some_and(|l| l.starts_with(' ')));
     let line = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));

@@ -74,3 +74,23 @@ async fn a_proxy_header_names_the_client_of_a_connection() {
     assert!(!raw.rest().await.starts_with("HTTP/1.1 200"));
     assert_eq!(strict.hits(), 0);
 }
+
+#[tokio::test]
+async fn who_is_blocked_is_turned_away_whatever_it_pays() {
+    let top = "trusted_proxies = '127.0.0.1'\nblocked = ['198.51.100.0/24', '2001:db8::7']";
+    let shop = shop(top).await;
+    let paid = l402(&shop.mint(&["services=api:0"]));
+    let from = async |client: &str, path: &str| {
+        let headers = [("x-forwarded-for", client), ("authorization", paid.as_str())];
+        shop.get(path, &headers).await.status.as_u16()
+    };
+    for blocked in ["198.51.100.7", "::ffff:198.51.100.9", "2001:db8::7"] {
+        for path in ["/x", "/echo", "/.well-known/l402.json"] {
+            assert_eq!(from(blocked, path).await, 403, "{blocked} {path}");
+        }
+    }
+    assert_eq!((shop.hits(), shop.seller.invoices()), (0, 0));
+    for other in ["198.51.101.7", "2001:db8::8"] {
+        assert_eq!(from(other, "/x").await, 200, "{other}");
+    }
+}

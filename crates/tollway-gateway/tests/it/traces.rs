@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tollway_gateway::Config;
 
 use crate::shop::{Shop, l402};
 
@@ -199,6 +200,28 @@ async fn what_is_not_traced_passes_as_it_came() {
     }
     let spans = collector.spans_of(2 + 6).await;
     assert!(spans.iter().all(|span| hex(&span.trace) == TRACE));
+}
+
+#[tokio::test]
+async fn a_new_configuration_has_spans_sent_elsewhere_or_nowhere() {
+    let (old, new) = (Collector::start().await, Collector::start().await);
+    let shop = shop(&old, "", "").await;
+    shop.get("/x", &[]).await;
+    let url = shop.origin.url("");
+    let service = format!("[[service]]\nname='api'\nprice='10 sat'\nupstream='{url}'\n");
+    let replace = |traces: &str| {
+        shop.gateway.replace(&Config::read(&format!("{traces}\n{service}")).unwrap()).unwrap();
+    };
+    replace(&format!("[traces]\nendpoint = '{}'", new.url));
+    shop.get("/x", &[]).await;
+    // Also what was still on its way to the old one arrives there.
+    assert_eq!((old.spans_of(2).await.len(), new.spans_of(2).await.len()), (2, 2));
+    replace("");
+    shop.get("/x", &[]).await;
+    replace(&format!("[traces]\nendpoint = '{}'", new.url));
+    shop.get("/x", &[]).await;
+    assert_eq!(new.spans_of(4).await.len(), 4, "and of the one between nothing is told");
+    assert_eq!(old.spans().len(), 2);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Several servers behind one service: who is asked, who is left alone, and who comes back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -8,7 +9,9 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use tollway_gateway::Config;
 
+use crate::metrics::value;
 use crate::odd::{Odd, nobody};
 use crate::shop::{Answer, Shop};
 
@@ -88,6 +91,46 @@ async fn a_server_that_keeps_failing_is_left_alone() {
     }
     assert_eq!((failures, broken.load(Ordering::SeqCst)), (2, 2));
     assert!(connections.load(Ordering::SeqCst) >= 1);
+}
+
+#[tokio::test]
+async fn the_numbers_say_which_server_is_well() {
+    let (good, _) = named("good").await;
+    let dead = nobody().await;
+    let text =
+        service(&[format!("http://{dead}"), url(&good)], "eject_after = 2\neject_for = '1h'");
+    let alone = format!(
+        "[[service]]\nname='alone'\npath='/alone'\nauth='off'\nupstream='http://{dead}/'\n"
+    );
+    let text = format!("{text}{alone}");
+    let shop = Shop::configured(|_| text.clone()).await;
+    let number = |of: &str, service: &str, server: SocketAddr| {
+        let name = format!("tollway_upstream_{of}{{service=\"{service}\",upstream=\"{server}\"}}");
+        value(&shop.gateway.metrics_text(), &name)
+    };
+    let all = |service: &str, server: SocketAddr| {
+        ["healthy", "failures_total", "ejections_total"].map(|of| number(of, service, server))
+    };
+    assert_eq!(all("api", dead), [1.0, 0.0, 0.0], "nothing is known of it yet");
+    for _ in 0..6 {
+        assert_eq!(shop.get("/", &[]).await.body, "good");
+    }
+    assert_eq!(all("api", dead), [0.0, 2.0, 1.0]);
+    assert_eq!(all("api", good.address), [1.0, 0.0, 0.0]);
+    // One that is alone is asked on and on, and said to be unwell after three in a row.
+    for failures in 1..=4_u8 {
+        assert_eq!(shop.get("/alone", &[]).await.status, 502);
+        let well = if failures < 3 { 1.0 } else { 0.0 };
+        assert_eq!(all("alone", dead), [well, f64::from(failures), 0.0]);
+    }
+    // What is known of a server is still known when something else has changed.
+    let dearer = text.replace("auth='off'", "auth='off'\nconnect_timeout='4s'");
+    shop.gateway.replace(&Config::read(&dearer).unwrap()).unwrap();
+    assert_eq!(all("api", dead), [0.0, 2.0, 1.0]);
+    // And what may have mended it makes it new.
+    let checked = text.replace("auth='off'", "auth='off'\ncheck='/healthz'\ncheck_interval='1h'");
+    shop.gateway.replace(&Config::read(&checked).unwrap()).unwrap();
+    assert_eq!(all("api", dead)[1..], [0.0, 0.0]);
 }
 
 #[tokio::test]

@@ -58,14 +58,20 @@ impl Command for AdminHealth {
             part(name.to_owned(), yes(&json[name], "/ok"), more);
         }
         let (config, since) = (&json["config"], text(&json, "/config/since"));
-        let more = format!("generation {}, since {since}", config["generation"]);
+        let mut more = format!("generation {}, since {since}", config["generation"]);
+        let later = text(config, "/at_next_start");
+        if !later.is_empty() {
+            more.push_str(&format!("; at the next start only: {later}"));
+        }
         part("configuration".to_owned(), yes(config, "/ok"), more);
         for upstream in json["upstreams"].as_array().into_iter().flatten() {
             let name = format!("{} at {}", text(upstream, "/service"), text(upstream, "/server"));
-            let more = match (yes(upstream, "/reachable"), yes(upstream, "/in_use")) {
-                (false, _) => "cannot be reached",
-                (true, false) => "left alone for a while",
-                (true, true) => "",
+            let is = |what| yes(upstream, what);
+            let more = match (is("/reachable"), is("/in_use"), is("/healthy")) {
+                (false, ..) => "cannot be reached",
+                (true, false, _) => "left alone for a while",
+                (true, true, false) => "did not answer the last requests",
+                (true, true, true) => "",
             };
             part(name, yes(upstream, "/ok"), more.to_owned());
         }

@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use clap::{ArgMatches, Args};
 use http::Method;
-use serde_json::Value;
 
 use crate::admin::{Door, Report, text, yes};
 use crate::command::{Command, read};
@@ -44,6 +43,7 @@ impl Command for AdminReload {
         let args: Arguments = read(args);
         let client = args.door.open(shell)?;
         let json = client.send(Method::POST, "/v1/reload", None, None).await?.json;
+        let later = text(&json, "/at_next_start");
         let (services, generation) = (text(&json, "/services"), text(&json, "/generation"));
         let text = match yes(&json, "/changed") {
             true => {
@@ -51,14 +51,8 @@ impl Command for AdminReload {
             }
             false => format!("it says what is in force already, generation {generation}"),
         };
-        let later: Vec<&str> = json["at_next_start"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
         if !later.is_empty() {
-            let later = escape(&later.join(", "));
+            let later = escape(&later);
             shell.say(&format!("hint: takes effect at the next start only: {later}"));
         }
         Ok(Output::new(&Report { text, json }))

@@ -1,6 +1,5 @@
 //! What `tollway serve` and `tollway sell` have in common: a gateway from its start to its stop.
 
-mod doors;
 pub(crate) mod own;
 pub(crate) mod reload;
 
@@ -16,11 +15,10 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tollway_gateway::admin::Admin;
-use tollway_gateway::{Config, ConfigFile, Gateway, SecretSource, Stopped};
+use tollway_gateway::{Config, ConfigFile, Doors, Gateway, SecretSource, Stopped};
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::serve::doors::Doors;
 use crate::serve::own::OwnNode;
 use crate::shell::Shell;
 use crate::signal::Stop;
@@ -65,9 +63,15 @@ pub(crate) async fn run(
     };
     let environment = |name: &str| std::env::var(name).ok();
     let gateway = Gateway::open_with(&config, invoicer, keyring, environment).await?;
-    let file = followed.map(|Followed { path, text, config }| {
-        Arc::new(ConfigFile::new(path, text, config, gateway.clone()))
-    });
+    let doors = Doors::open(&gateway, &config)?;
+    let beside = doors.addresses();
+    let (file, _doors) = match followed {
+        Some(Followed { path, text, config }) => {
+            let file = ConfigFile::new(path, text, config, gateway.clone());
+            (Some(Arc::new(file.with_doors(doors))), None)
+        }
+        None => (None, Some(doors)),
+    };
     let admin = match (&config.admin, &file) {
         (Some(address), Some(file)) => {
             Some(Admin::bind(address, gateway.clone(), Arc::clone(file)).await?)
@@ -84,7 +88,7 @@ pub(crate) async fn run(
         ..Started::new(address, plain.as_ref().map(|(_, address)| *address), &config)
     };
     shell.print(&Output::new(&started)).map_err(Failure::Stdout)?;
-    let _doors = Doors::bind(&config).await?.open(&gateway, shell);
+    beside.iter().for_each(|(key, address)| say_where(shell, key, *address));
     let stopping = watch::Sender::new(false);
     let serving = serve(&gateway, listener, plain, address.port(), &stopping);
     let reload = reload::follow(file);
@@ -102,6 +106,14 @@ pub(crate) async fn run(
         }
     }
     Ok(Output::nothing())
+}
+
+/// Says where one of the listeners beside the one that sells is.
+fn say_where(shell: &Shell, key: &str, address: SocketAddr) {
+    shell.say(&match key {
+        "metrics" => format!("the numbers are at http://{address}/metrics"),
+        _ => format!("other proxies may ask at http://{address}/auth"),
+    });
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {

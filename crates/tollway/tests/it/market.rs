@@ -35,7 +35,7 @@ impl Market {
         let private = std::fs::Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().permissions(private).tempdir().unwrap();
         let origin = Origin::start().await;
-        let gateway = gateway(&origin, &seller).await;
+        let gateway = gateway("free = [\"/free/*\"]", &origin, &seller).await;
         let socket = folder.path().join("real.sock");
         serve_purse(&socket, buyer.both()).await;
         serve_purse(&folder.path().join("seller.sock"), seller.both()).await;
@@ -82,9 +82,14 @@ pub(crate) async fn run(command: Command) -> Said {
     command.kill_on_drop(true).output().await.unwrap().into()
 }
 
-async fn gateway(origin: &Origin, seller: &FakeNode) -> std::net::SocketAddr {
+/// A gateway that sells `weather` for 10 sat, with more keys of the service.
+pub(crate) async fn gateway(
+    keys: &str,
+    origin: &Origin,
+    seller: &FakeNode,
+) -> std::net::SocketAddr {
     let text = format!(
-        "[[service]]\nname = \"weather\"\nupstream = \"{}\"\nprice = \"10 sat\"\nfree = [\"/free/*\"]\n",
+        "[[service]]\nname = \"weather\"\nupstream = \"{}\"\nprice = \"10 sat\"\n{keys}\n",
         origin.url("")
     );
     let config = Config::read(&text).unwrap();

@@ -2,27 +2,10 @@
 
 use std::sync::Arc;
 
-use l402::{Keyring, MasterKey};
-use testkit::{FakeNetwork, FakeNode, Origin};
-use tokio::net::TcpListener;
+use testkit::{FakeNetwork, Origin};
 use tollway_client::{Client, MemoryWallet, Payment, Standing, Terms};
-use tollway_gateway::{Config, Gateway};
 
-async fn gateway(schemes: &str, origin: &Origin, seller: &FakeNode) -> String {
-    let text = format!(
-        "[[service]]\nname = \"weather\"\nupstream = \"{}\"\nprice = \"10 sat\"\nschemes = {schemes}\n",
-        origin.url("")
-    );
-    let config = Config::read(&text).unwrap();
-    let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
-    let gateway = Gateway::open(&config, seller.invoicer(), keyring).await.unwrap();
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let _ = gateway.serve(listener, std::future::pending()).await;
-    });
-    format!("http://{address}")
-}
+use crate::market::gateway;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_buys_single_requests_of_a_gateway_each_with_its_receipt() {
@@ -31,12 +14,12 @@ async fn a_client_buys_single_requests_of_a_gateway_each_with_its_receipt() {
     {
         let origin = Origin::start().await;
         let (buyer, seller) = FakeNetwork::pair();
-        let gateway = gateway(schemes, &origin, &seller).await;
+        let gateway = gateway(&format!("schemes = {schemes}"), &origin, &seller).await;
         let terms = Terms::up_to("100 sat".parse().unwrap());
         let client = Client::builder(Arc::new(MemoryWallet::new()), terms).payer(buyer.payer());
         let client = client.build().unwrap();
         for n in 0..3 {
-            let url = format!("{gateway}/weather?day={n}");
+            let url = format!("http://{gateway}/weather?day={n}");
             let response = client.post(&url).json(&n).send().await.unwrap();
             assert_eq!(response.status(), 200);
             let receipt = response.payment().receipt().unwrap().clone();

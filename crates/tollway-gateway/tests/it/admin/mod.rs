@@ -2,6 +2,7 @@
 
 mod books;
 mod door;
+mod reload;
 mod services;
 
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollway_gateway::admin::{Admin, CAPABILITIES, Capability, bake};
 use tollway_gateway::config::AdminAddress;
-use tollway_gateway::{Config, ConfigFile};
+use tollway_gateway::{Config, ConfigFile, Doors};
 
 use crate::shop::{Answer, Shop};
 
@@ -51,8 +52,9 @@ impl Office {
         .await;
         std::fs::write(&file, &text).unwrap();
         let read = Config::read(&text).unwrap();
+        let doors = Doors::open(&shop.gateway, &read).unwrap();
         let config = ConfigFile::new(file.clone(), text, read, shop.gateway.clone());
-        let config = Arc::new(config);
+        let config = Arc::new(config.with_doors(doors));
         let address = AdminAddress::Tcp("127.0.0.1:0".parse().unwrap());
         let admin = Admin::bind(&address, shop.gateway.clone(), Arc::clone(&config)).await.unwrap();
         let address = admin.address();

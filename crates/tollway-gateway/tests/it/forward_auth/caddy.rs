@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::front::{self, Front};
-use super::{Asked, counted, story};
+use super::{Asked, counted, price_list, story};
 
 async fn caddy(asked: &Asked) -> Option<Front> {
     let program = front::find("caddy")?;
@@ -23,8 +23,7 @@ async fn the_buyer_sees_the_bill_and_what_was_paid_for() {
     let asked = Asked::with("").await;
     let Some(front) = caddy(&asked).await else { return };
     story(&asked, &front).await;
-    let list = front.get("/.well-known/l402.json", &[]).await;
-    assert_eq!((list.status.as_u16(), &list.json()["services"][0]["name"]), (200, &"api".into()));
+    price_list(&front).await;
     // An answer that succeeds would be leave to pass, so gRPC's own is not given.
     let hits = asked.shop.hits();
     let grpc = front.send("POST", "/svc/M", &[("content-type", "application/grpc")], "").await;

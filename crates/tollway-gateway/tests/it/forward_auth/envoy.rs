@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::front::{self, Front};
-use super::{Asked, counted, story};
+use super::{Asked, counted, price_list, receipt, story};
 
 async fn envoy(asked: &Asked) -> Option<Front> {
     let program = front::find("envoy")?;
@@ -31,8 +31,7 @@ async fn the_buyer_sees_the_bill_and_what_was_paid_for() {
     let asked = Asked::with("").await;
     let Some(front) = envoy(&asked).await else { return };
     story(&asked, &front).await;
-    let list = front.get("/.well-known/l402.json", &[]).await;
-    assert_eq!((list.status.as_u16(), &list.json()["services"][0]["name"]), (200, &"api".into()));
+    price_list(&front).await;
     // Envoy makes gRPC's answer; what clients look for is in it.
     let hits = asked.shop.hits();
     let grpc = front.send("POST", "/svc/M", &[("content-type", "application/grpc")], "").await;
@@ -46,11 +45,5 @@ async fn what_is_counted_is_counted_and_receipts_arrive() {
     let asked = Asked::with("schemes = ['l402', 'mpp']").await;
     let Some(front) = envoy(&asked).await else { return };
     counted(&asked, &front).await;
-    let bill = front.get("/r", &[]).await;
-    let offers = l402::Offers::read(&bill.headers);
-    let once =
-        offers.challenges.into_iter().find(|offer| offer.scheme.name() == "Payment").unwrap();
-    let line = once.authorization(&asked.shop.pay(&once).await);
-    let paid = front.get("/r", &[("authorization", line.to_str().unwrap())]).await;
-    assert_eq!((paid.status.as_u16(), paid.lines("payment-receipt").len()), (200, 1), "{paid:?}");
+    receipt(&asked, &front).await;
 }

@@ -152,6 +152,30 @@ async fn refusals(asked: &Asked, front: &Front) {
     assert_eq!(asked.shop.hits(), hits, "nothing of it came through");
 }
 
+/// The list to which a bill points.
+async fn price_list(front: &Front) {
+    let list = front.get("/.well-known/l402.json", &[]).await;
+    assert_eq!((list.status.as_u16(), &list.json()["services"][0]["name"]), (200, &"api".into()));
+}
+
+/// Pays for one request; the `Authorization` line.
+async fn pay_once(asked: &Asked, front: &Front, path: &str) -> String {
+    let bill = front.get(path, &[]).await;
+    let offers = l402::Offers::read(&bill.headers);
+    let once =
+        offers.challenges.into_iter().find(|offer| offer.scheme.name() == "Payment").unwrap();
+    let preimage = asked.shop.pay(&once).await;
+    once.authorization(&preimage).to_str().unwrap().to_owned()
+}
+
+/// A payment for one request has its receipt. The answer to it.
+async fn receipt(asked: &Asked, front: &Front) -> Answer {
+    let line = pay_once(asked, front, "/r").await;
+    let paid = front.get("/r", &[("authorization", &line)]).await;
+    assert_eq!((paid.status.as_u16(), paid.lines("payment-receipt").len()), (200, 1), "{paid:?}");
+    paid
+}
+
 /// A counted token is counted, and a payment for one request is good for one.
 async fn counted(asked: &Asked, front: &Front) {
     let counted = l402(&asked.shop.mint(&["services=api:0", "request_count=2"]));
@@ -159,13 +183,8 @@ async fn counted(asked: &Asked, front: &Front) {
     assert_eq!(front.get("/x", &headers).await.status, 200);
     assert_eq!(front.get("/x", &headers).await.status, 200);
     assert_eq!(front.get("/x", &headers).await.status, 402);
-    let bill = front.get("/once", &[]).await;
-    let offers = l402::Offers::read(&bill.headers);
-    let once =
-        offers.challenges.into_iter().find(|offer| offer.scheme.name() == "Payment").unwrap();
-    let preimage = asked.shop.pay(&once).await;
-    let line = once.authorization(&preimage);
-    let headers = [("authorization", line.to_str().unwrap()), ("idempotency-key", "k")];
+    let line = pay_once(asked, front, "/once").await;
+    let headers = [("authorization", line.as_str()), ("idempotency-key", "k")];
     assert_eq!(front.get("/once", &headers).await.status, 200);
     assert_eq!(front.get("/once", &headers).await.status, 409, "delivered, and not again");
     assert_eq!(front.get("/once", &headers[..1]).await.status, 402);

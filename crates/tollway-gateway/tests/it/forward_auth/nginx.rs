@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::front::{self, Front};
-use super::{Asked, counted, story};
+use super::{Asked, counted, price_list, receipt, story};
 
 /// nginx with the documented server, on a socket.
 async fn nginx(asked: &Asked) -> Option<Front> {
@@ -36,9 +36,7 @@ async fn the_buyer_sees_the_bill_and_what_was_paid_for() {
     let asked = Asked::with("").await;
     let Some(front) = nginx(&asked).await else { return };
     story(&asked, &front).await;
-    // The price list, to which the bill points.
-    let list = front.get("/.well-known/l402.json", &[]).await;
-    assert_eq!((list.status.as_u16(), &list.json()["services"][0]["name"]), (200, &"api".into()));
+    price_list(&front).await;
     // gRPC's clients are asked in gRPC.
     let grpc = front.send("POST", "/svc/M", &[("content-type", "application/grpc")], "").await;
     assert_eq!(grpc.status, 200, "{grpc:?}");
@@ -56,13 +54,7 @@ async fn what_is_counted_is_counted_and_receipts_arrive() {
     let asked = Asked::with("schemes = ['l402', 'mpp']").await;
     let Some(front) = nginx(&asked).await else { return };
     counted(&asked, &front).await;
-    let bill = front.get("/r", &[]).await;
-    let offers = l402::Offers::read(&bill.headers);
-    let once =
-        offers.challenges.into_iter().find(|offer| offer.scheme.name() == "Payment").unwrap();
-    let line = once.authorization(&asked.shop.pay(&once).await);
-    let paid = front.get("/r", &[("authorization", line.to_str().unwrap())]).await;
-    assert_eq!((paid.status.as_u16(), paid.lines("payment-receipt").len()), (200, 1), "{paid:?}");
+    let paid = receipt(&asked, &front).await;
     assert_eq!(paid.lines("cache-control"), ["private"]);
 }
 

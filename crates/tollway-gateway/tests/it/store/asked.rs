@@ -11,6 +11,7 @@ use l402::{
     Invoice, Invoicer, Keyring, MasterKey, Msat, Network, NodeError, NodeErrorKind, PaymentHash,
     TokenId,
 };
+use tollway_gateway::config::{By, Limit};
 use tollway_gateway::store::{
     Answer, Bill, Claim, Event, Horizon, OneTime, Pick, Span, StoreError, Take, TokenStore, Total,
     Which,
@@ -78,17 +79,37 @@ impl TokenStore for Bare {
 }
 
 async fn through(store: Bare, caveats: &[&str]) -> u16 {
+    sold(store, caveats, None).await[0]
+}
+
+/// What becomes of three requests with one credential, where there may be a limit.
+async fn sold(store: Bare, caveats: &[&str], limit: Option<Limit>) -> [u16; 3] {
     let (_, seller) = testkit::FakeNetwork::pair();
     let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
     let tariff = Tariff::new("api", "10 sat".parse().unwrap()).unwrap();
-    let sale = TollwayLayer::sell(tariff, seller.invoicer(), keyring.clone());
+    let mut sale = TollwayLayer::sell(tariff, seller.invoicer(), keyring.clone());
+    if let Some(limit) = limit {
+        sale = sale.limit(limit);
+    }
     let layer = sale.store(Arc::new(store)).open().await.unwrap();
     let service = layer.layer(service_fn(async |_: Request<()>| {
         Ok::<_, std::convert::Infallible>(Response::new(String::new()))
     }));
     let credential = l402(&mint(&keyring, caveats));
-    let request = Request::get("/x").header("authorization", credential).body(()).unwrap();
-    service.oneshot(request).await.unwrap().status().as_u16()
+    let mut statuses = [0; 3];
+    for status in &mut statuses {
+        let request = Request::get("/x").header("authorization", &credential).body(()).unwrap();
+        *status = service.clone().oneshot(request).await.unwrap().status().as_u16();
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_shared_limit_turns_nobody_away_for_a_store_that_is_down() {
+    let limit = Limit::new("2/1d".parse().unwrap(), By::Token).shared();
+    let bare = Bare { silent: false };
+    // As often as this gateway alone allows.
+    assert_eq!(sold(bare, &["services=api:0"], Some(limit)).await, [200, 200, 429]);
 }
 
 #[tokio::test]

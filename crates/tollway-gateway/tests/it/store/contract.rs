@@ -247,35 +247,16 @@ async fn bills_go_by_their_age(fixture: Fixture) {
     assert_eq!(left().await, [4]);
 }
 
-macro_rules! store_contract {
-    ($store:ident: $($rule:ident),+ $(,)?) => {
-        mod $store {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $rule() {
-                    // Where its server is not installed, there is none to test.
-                    if let Some(fixture) = crate::store::$store().await {
-                        super::$rule(fixture).await;
-                    }
-                }
-            )+
-        }
-    };
-    ($($store:ident),+) => {
-        $(store_contract! { $store:
-            as_often_as_its_limit_says,
-            from_all_counters_or_from_none,
-            of_many_at_once_no_more_than_the_limit,
-            a_use_given_back_can_be_taken_again,
-            a_counter_past_its_time_counts_from_nothing,
-            a_payment_is_claimed_once,
-            the_same_request_gets_the_same_answer,
-            a_revoked_token_stays_revoked_until_it_has_expired,
-            what_was_sold_can_be_read_the_latest_first,
-            a_payment_seen_before_its_bill_is_one_sale,
-            bills_go_by_their_age,
-        })+
-    };
-}
-
-store_contract!(memory, sqlite, postgres, redis);
+for_each_store!(
+    as_often_as_its_limit_says,
+    from_all_counters_or_from_none,
+    of_many_at_once_no_more_than_the_limit,
+    a_use_given_back_can_be_taken_again,
+    a_counter_past_its_time_counts_from_nothing,
+    a_payment_is_claimed_once,
+    the_same_request_gets_the_same_answer,
+    a_revoked_token_stays_revoked_until_it_has_expired,
+    what_was_sold_can_be_read_the_latest_first,
+    a_payment_seen_before_its_bill_is_one_sale,
+    bills_go_by_their_age,
+);

@@ -1,5 +1,28 @@
 //! Every store keeps the same contract; and what gateways do with one, or without.
 
+/// Makes a test of each of these rules for each store.
+macro_rules! for_each_store {
+    (@$store:ident $($rule:ident),+) => {
+        mod $store {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $rule() {
+                    // Where its server is not installed, there is none to test.
+                    if let Some(fixture) = crate::store::$store().await {
+                        super::$rule(fixture).await;
+                    }
+                }
+            )+
+        }
+    };
+    ($($rule:ident),+ $(,)?) => {
+        for_each_store! { @memory $($rule),+ }
+        for_each_store! { @sqlite $($rule),+ }
+        for_each_store! { @postgres $($rule),+ }
+        for_each_store! { @redis $($rule),+ }
+    };
+}
+
 mod asked;
 mod contract;
 mod counting;

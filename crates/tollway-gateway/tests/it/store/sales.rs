@@ -196,32 +196,14 @@ async fn many_are_added_up_and_forgotten(fixture: Fixture) {
     assert!(leaf(&*store, Pick { limit: 9, ..Pick::default() }).await.is_empty());
 }
 
-macro_rules! sales_contract {
-    ($store:ident: $($rule:ident),+ $(,)?) => {
-        mod $store {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $rule() {
-                    if let Some(fixture) = crate::store::$store().await {
-                        super::$rule(fixture).await;
-                    }
-                }
-            )+
-        }
-    };
-    ($($store:ident),+) => {
-        $(sales_contract! { $store:
-            pages_follow_one_another_whatever_is_written_meanwhile,
-            a_pick_is_by_service_and_by_time,
-            payments_are_in_the_order_in_which_they_came,
-            one_bill_is_found_by_its_payment_and_by_its_token,
-            sums_are_by_service_and_by_day_of_utc,
-            many_are_added_up_and_forgotten,
-        })+
-    };
-}
-
-sales_contract!(memory, sqlite, postgres, redis);
+for_each_store!(
+    pages_follow_one_another_whatever_is_written_meanwhile,
+    a_pick_is_by_service_and_by_time,
+    payments_are_in_the_order_in_which_they_came,
+    one_bill_is_found_by_its_payment_and_by_its_token,
+    sums_are_by_service_and_by_day_of_utc,
+    many_are_added_up_and_forgotten,
+);
 
 /// A bill as the first version wrote it down, paid.
 const OLD: [&str; 2] = [

@@ -1,5 +1,8 @@
 //! TLS towards clients: what they are shown, what is asked of them, and what changes while it is served.
 
+mod certificates;
+mod clients;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +23,6 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-use tollway_gateway::{Config, Gateway, OpenError};
 
 use crate::odd::Odd;
 use crate::raw::{Raw, get};
@@ -104,6 +106,10 @@ fn showing(
         .unwrap()
 }
 
+fn file(path: &Path) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(path).unwrap()
+}
+
 /// A shop with `[tls]`, where `/echo` is free.
 async fn shop(top: &str, tls: &str) -> Shop {
     let service = |origin: &Origin| {
@@ -127,26 +133,6 @@ pub(crate) async fn handshake(
 async fn connect(address: SocketAddr, config: ClientConfig, name: &str) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(address).await.unwrap();
     handshake(stream, config, name).await.unwrap()
-}
-
-/// The certificate that a client is shown.
-async fn shown(address: SocketAddr, config: ClientConfig, name: &str) -> CertificateDer<'static> {
-    let stream = connect(address, config, name).await;
-    stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
-}
-
-fn file(path: &Path) -> CertificateDer<'static> {
-    CertificateDer::from_pem_file(path).unwrap()
-}
-
-/// Tries until it holds.
-async fn becomes(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let tried = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, tried).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 #[tokio::test]
@@ -185,142 +171,6 @@ async fn a_websocket_is_joined_inside_tls() {
     assert!(raw.head().await.starts_with("HTTP/1.1 101"));
     raw.write("hello").await;
     assert_eq!(raw.read_to("HELLO").await, "HELLO");
-}
-
-#[tokio::test]
-async fn the_name_that_is_asked_for_chooses_the_certificate() {
-    let authority = Authority::new();
-    let [first, first_key] = authority.sign("a", "a.example", "a");
-    let [second, second_key] = authority.sign("b", "*.b.example", "b");
-    let list = |a: &Path, b: &Path| format!("['file:{}', 'file:{}']", a.display(), b.display());
-    let (certificates, keys) = (list(&first, &second), list(&first_key, &second_key));
-    let tls = format!("[tls]\ncertificate = {certificates}\nkey = {keys}");
-    let shop = shop("", &tls).await;
-    assert_eq!(shown(shop.address, authority.client(None), "a.example").await, file(&first));
-    assert_eq!(shown(shop.address, authority.client(None), "x.b.example").await, file(&second));
-    let stream = TcpStream::connect(shop.address).await.unwrap();
-    let other = handshake(stream, authority.client(None), "c.example").await.unwrap_err();
-    assert!(
-        other.to_string().contains("not valid for"),
-        "the first, which is for another: {other}"
-    );
-}
-
-#[tokio::test]
-async fn new_certificates_are_taken_and_connections_go_on() {
-    let authority = Authority::new();
-    let [certificate, key] = authority.sign("own", "127.0.0.1", "before");
-    let before = file(&certificate);
-    let shop = shop("", &authority.tls("own", "")).await;
-    let look = async || shown(shop.address, authority.client(None), "127.0.0.1").await;
-    assert_eq!(look().await, before);
-    let mut open = Raw::over(connect(shop.address, authority.client(None), "127.0.0.1").await);
-    open.write(get("/echo", &[])).await;
-    assert!(open.response().await.0.starts_with("HTTP/1.1 200"));
-
-    authority.sign("own", "127.0.0.1", "after");
-    let after = file(&certificate);
-    becomes("the new certificate", async || look().await == after).await;
-    open.write(get("/echo", &[])).await;
-    assert!(open.response().await.0.starts_with("HTTP/1.1 200"), "it was not cut");
-
-    // A key for another certificate: what was good stays, and what is good again is taken.
-    std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    authority.sign("other", "127.0.0.1", "other");
-    let error = Gateway::replace(&shop.gateway, &broken(&authority)).unwrap_err();
-    assert!(error.to_string().contains("does not belong to the certificate"), "{error}");
-    // Long enough for it to be looked at twice; nothing that can be seen happens then.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert_eq!(look().await, after);
-    let [certificate, _] = authority.sign("own", "127.0.0.1", "again");
-    becomes("the third", async || look().await == file(&certificate)).await;
-}
-
-/// A configuration with a pair that is none.
-fn broken(authority: &Authority) -> Config {
-    let (certificate, key) = (authority.path("other.pem"), authority.path("own.key"));
-    let text = format!(
-        "[tls]\ncertificate = 'file:{}'\nkey = 'file:{}'\n[[service]]\nname='a'\nauth='off'\nupstream='http://h'\n",
-        certificate.display(),
-        key.display()
-    );
-    Config::read(&text).unwrap()
-}
-
-#[tokio::test]
-async fn a_new_configuration_brings_its_own_certificates() {
-    let authority = Authority::new();
-    authority.sign("a", "127.0.0.1", "a");
-    let [second, _] = authority.sign("b", "127.0.0.1", "b");
-    let shop = shop("", &authority.tls("a", "")).await;
-    let service = "[[service]]\nname='api'\nauth='off'\nupstream='http://127.0.0.1:9'\n";
-    let config = Config::read(&format!("{}{service}", authority.tls("b", ""))).unwrap();
-    shop.gateway.replace(&config).unwrap();
-    assert_eq!(shown(shop.address, authority.client(None), "127.0.0.1").await, file(&second));
-    shop.gateway.replace(&Config::read(service).unwrap()).unwrap();
-    assert_eq!(shop.get("/", &[]).await.status, 502, "no TLS any more");
-}
-
-/// The upstream's view of the client's certificate.
-fn told(shop: &Shop) -> Option<String> {
-    let received = shop.origin.received();
-    let headers = &received.last().unwrap().headers;
-    assert_eq!(
-        headers.contains_key("client-cert"),
-        headers.contains_key("x-client-cert-subject"),
-        "both or none"
-    );
-    headers.get("x-client-cert-subject").map(|subject| subject.to_str().unwrap().to_owned())
-}
-
-async fn ask(shop: &Shop, config: ClientConfig) -> std::io::Result<u16> {
-    let stream = TcpStream::connect(shop.address).await.unwrap();
-    let mut raw = Raw::over(handshake(stream, config, "127.0.0.1").await?);
-    let forged = ["x-client-cert-subject: CN=root", "client-cert: :AAAA:", "connection: close"];
-    raw.write(get("/echo", &forged)).await;
-    // Where a certificate is missing, TLS 1.3 says so only after the client's first bytes.
-    let all = raw.rest().await;
-    match all.get(9..12) {
-        Some(status) => Ok(status.parse().unwrap()),
-        None => Err(std::io::ErrorKind::ConnectionReset.into()),
-    }
-}
-
-#[tokio::test]
-async fn a_clients_certificate_is_passed_on_when_it_was_verified() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
-    authority.sign("own", "127.0.0.1", "own");
-    authority.sign("alice", "alice.example", "alice, of Berlin");
-    stranger.sign("mallory", "alice.example", "alice, of Berlin");
-    let alice = || authority.client(Some("alice"));
-    let mallory = || {
-        let certificate = file(&stranger.path("mallory.pem"));
-        let key = PrivateKeyDer::from_pem_file(stranger.path("mallory.key")).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.certificate.clone()).unwrap();
-        showing(roots, certificate, key)
-    };
-    let ca = format!("client_ca = 'file:{}'", authority.path("ca.pem").display());
-    let subject = Some(r"CN=alice\, of Berlin".to_owned());
-
-    let strict = shop("", &authority.tls("own", &ca)).await;
-    assert_eq!(ask(&strict, alice()).await.unwrap(), 200);
-    assert_eq!(told(&strict), subject);
-    assert!(ask(&strict, authority.client(None)).await.is_err(), "none shown");
-    assert!(ask(&strict, mallory()).await.is_err(), "nobody vouches for it");
-    assert_eq!(strict.hits(), 1);
-
-    let lenient = format!("{ca}\nclient_certificates = 'optional'");
-    let lenient = shop("", &authority.tls("own", &lenient)).await;
-    assert_eq!(ask(&lenient, alice()).await.unwrap(), 200);
-    assert_eq!(told(&lenient), subject);
-    assert_eq!(ask(&lenient, authority.client(None)).await.unwrap(), 200);
-    assert_eq!(told(&lenient), None, "what it says of itself is not believed");
-    assert!(ask(&lenient, mallory()).await.is_err());
-
-    let plain = shop("", "").await;
-    plain.get("/echo", &[("x-client-cert-subject", "CN=root"), ("client_cert", ":AA:")]).await;
-    assert_eq!(told(&plain), None);
 }
 
 #[tokio::test]
@@ -396,24 +246,4 @@ async fn plain_http_is_sent_to_the_encrypted_port() {
     assert_eq!(shop.hits(), 0);
     stop.send(()).unwrap();
     assert_eq!(door.await.unwrap().cut, 0);
-}
-
-#[tokio::test]
-async fn files_that_cannot_be_used_are_refused_at_the_start() {
-    let authority = Authority::new();
-    authority.sign("own", "127.0.0.1", "own");
-    let gone = authority.path("gone").display().to_string();
-    let (_, seller) = testkit::FakeNetwork::pair();
-    let service = "[[service]]\nname='a'\nauth='off'\nupstream='http://h'\n";
-    let none = "[tls]\ncertificate = 'file:/dev/null'\nkey = 'file:/dev/null'\n".to_owned();
-    for (tls, part) in [
-        (none, "the certificate /dev/null: there is no certificate in it"),
-        (authority.tls("own", &format!("client_ca = 'file:{gone}'")), gone.as_str()),
-    ] {
-        let config = Config::read(&format!("{tls}{service}")).unwrap();
-        let keyring = l402::Keyring::new(l402::MasterKey::new([1; 32]), vec![]);
-        let error = Gateway::open(&config, seller.invoicer(), keyring).await.unwrap_err();
-        assert!(matches!(error, OpenError::Tls(_)));
-        assert!(error.to_string().contains(part), "{error}");
-    }
 }
