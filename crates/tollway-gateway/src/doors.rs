@@ -126,11 +126,15 @@ impl Doors {
         for ((kind, open), change) in KINDS.into_iter().zip(open.iter_mut()).zip(changes) {
             match change {
                 Change::Stay => {}
-                Change::Close => *open = None,
+                Change::Close => {
+                    *open = None;
+                    tracing::info!(key = kind.key(), "no longer served");
+                }
                 Change::Serve { wanted, bound, listener } => {
                     let stop = watch::Sender::new(());
                     kind.serve(self.gateway.clone(), listener, stop.subscribe());
                     *open = Some(Open { wanted, bound, _stop: stop });
+                    tracing::info!(key = kind.key(), address = %bound, "served");
                 }
             }
         }

@@ -173,9 +173,16 @@ mod tests {
 
     #[test]
     fn every_command_says_what_it_does_and_shows_an_example() {
+        let mut known = std::collections::HashMap::new();
         for command in COMMANDS {
             let defined = command.define(clap::Command::new("x"));
-            assert!(defined.get_about().is_some(), "{} has no about", command.name());
+            let about = defined.get_about().map(ToString::to_string);
+            let about = about.unwrap_or_else(|| panic!("{} has no about", command.name()));
+            // A doc comment on flags that commands share would take the place of what each says itself.
+            if let Some(other) = known.insert(about.clone(), command.name()) {
+                panic!("{} and {other} both say: {about}", command.name());
+            }
+            assert!(defined.get_long_about().is_none(), "{}", command.name());
             let help = defined.get_after_help().map(ToString::to_string).unwrap_or_default();
             let example = format!("tollway {}", command.name());
             assert!(help.contains(&example), "{} shows no example", command.name());

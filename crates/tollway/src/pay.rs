@@ -25,7 +25,7 @@ use crate::{flags, nodes, terminal};
 /// What an invoice may ask for where nobody says anything.
 const MODEST: Msat = Msat::from_msat(100_000);
 
-/// Who pays, and how much.
+// Who pays, and how much.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Paying")]
 pub(crate) struct PayFlags {
@@ -71,7 +71,7 @@ pub(crate) struct PayFlags {
     allow_plain_http: bool,
 }
 
-/// Where the wallet is.
+// Where the wallet is.
 #[derive(Debug, Args)]
 pub(crate) struct WalletFlags {
     /// Where tokens, proofs and payments not yet ended are kept
@@ -79,7 +79,7 @@ pub(crate) struct WalletFlags {
     wallet: Option<PathBuf>,
 }
 
-/// A payment by somebody else's wallet.
+// A payment by somebody else's wallet.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Paying")]
 pub(crate) struct ExternalFlags {

@@ -11,7 +11,7 @@ use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::escape;
 
-/// Which part of a list is wanted.
+// Which part of a list is wanted.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Listing {
     /// From this day or time on, in UTC: `2026-11-21` or `2026-11-21T08:00:00Z`

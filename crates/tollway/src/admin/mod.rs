@@ -21,7 +21,7 @@ pub(crate) use credential::{hand_out, read_credential, until};
 pub(crate) use listing::{Listing, print_csv, say_next};
 pub(crate) use table::{Table, amount, text, yes};
 
-/// How to reach a gateway as its administrator.
+// How to reach a gateway as its administrator.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Door {
     /// Where the gateway is administered: `http://127.0.0.1:8403` or `unix:/path`, as its `admin` says

@@ -47,7 +47,8 @@ impl Command for AdminReload {
         let (services, generation) = (text(&json, "/services"), text(&json, "/generation"));
         let text = match yes(&json, "/changed") {
             true => {
-                format!("{} services are in force, generation {generation}", paint(GOOD, services))
+                let noun = if services == "1" { "service is" } else { "services are" };
+                format!("{} {noun} in force, generation {generation}", paint(GOOD, services))
             }
             false => format!("it says what is in force already, generation {generation}"),
         };

@@ -26,7 +26,7 @@ pub(crate) struct ReceiptsShow;
 #[derive(Debug)]
 pub(crate) struct ReceiptsExport;
 
-/// Which receipts.
+// Which receipts.
 #[derive(Args)]
 struct Which {
     /// Those of this host only

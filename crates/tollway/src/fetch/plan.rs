@@ -21,7 +21,7 @@ use super::write_out::WriteOut;
 use crate::failure::Failure;
 use crate::shell::Shell;
 
-/// Everything that is asked for but for the money.
+// Everything that is asked for but for the money.
 #[derive(Debug, Args)]
 pub(crate) struct AskFlags {
     /// What to get; http or https. Several are asked one after the other

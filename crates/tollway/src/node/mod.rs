@@ -24,7 +24,7 @@ use crate::settings;
 use crate::settings::Settings;
 use crate::shell::Shell;
 
-/// The node that a command is about.
+// The node that a command is about.
 #[derive(Args)]
 pub(crate) struct NodeFlag {
     /// The node; docs/nodes.md has the URL of each kind

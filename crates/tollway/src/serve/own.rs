@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::nodes;
 use crate::shell::Shell;
 
-/// What may be said about it.
+// What may be said about it.
 #[derive(Args, Debug)]
 pub(crate) struct OwnNode {
     /// Without `--node`: the network of the node that runs in this process, `mainnet`, `testnet`, `signet` or `regtest`

@@ -243,3 +243,19 @@ async fn a_gateway_that_is_killed_while_it_writes_leaves_a_whole_file() {
         assert_eq!(owner.json(&["config"]).await["in_force"], true);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_next_start_is_named() {
+    let owner = Owner::open().await;
+    let file = owner.home().join("gateway.toml");
+    let text = format!("metrics = \"127.0.0.1:0\"\nnode_timeout = \"5s\"\n{}", owner.text());
+    std::fs::write(&file, text).unwrap();
+    // By this, or by the file's being watched: one of them was first.
+    let again = owner.admin(&["reload"]).await;
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.stderr.contains("at the next start only: node_timeout\n"), "{again:?}");
+    assert_eq!(owner.json(&["reload"]).await["at_next_start"], json!(["node_timeout"]));
+    let health = owner.admin(&["health"]).await;
+    assert!(health.stdout.contains("at the next start only: node_timeout"), "{health:?}");
+    assert_eq!(owner.gateway.stop("-TERM").await, 0);
+}
