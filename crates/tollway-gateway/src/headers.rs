@@ -24,10 +24,13 @@ static ONE_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-static MACAROON: [HeaderName; 2] =
-    [HeaderName::from_static("macaroon"), HeaderName::from_static("grpc-metadata-macaroon")];
-static PAYMENT: [HeaderName; 2] =
-    [HeaderName::from_static("payment-authorization"), HeaderName::from_static("accept-payment")];
+/// Where a credential of ours stands beside `Authorization`, and what is asked of us alone.
+static OTHER_CREDENTIALS: [HeaderName; 4] = [
+    HeaderName::from_static("macaroon"),
+    HeaderName::from_static("grpc-metadata-macaroon"),
+    HeaderName::from_static("payment-authorization"),
+    HeaderName::from_static("accept-payment"),
+];
 static TOKEN: HeaderName = HeaderName::from_static("token");
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -61,10 +64,21 @@ pub(crate) fn strip_one_hop(headers: &mut HeaderMap) -> bool {
         .filter(|name| !ONE_HOP.contains(name))
         .collect();
     let takes_trailers = headers.get_all(TE).iter().any(|line| has_word(line, "trailers"));
-    for name in named.iter().chain(&ONE_HOP) {
+    for name in &named {
         headers.remove(name);
     }
+    remove_all(headers, &ONE_HOP);
     takes_trailers
+}
+
+/// Most messages have none of them: to look through a few names once costs less than to look each of
+/// these up.
+fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if headers.keys().any(|name| names.contains(name)) {
+        for name in names {
+            headers.remove(name);
+        }
+    }
 }
 
 /// Whether a comma-separated header has that word in it.
@@ -76,9 +90,7 @@ pub(crate) fn has_word(line: &HeaderValue, word: &str) -> bool {
 /// Takes out every credential of ours, whether it could be read or not: whoever sees one can use it.
 /// `Authorization` in other schemes is the upstream's and stays.
 pub(crate) fn strip_credentials(headers: &mut HeaderMap) {
-    for name in MACAROON.iter().chain(&PAYMENT) {
-        headers.remove(name);
-    }
+    remove_all(headers, &OTHER_CREDENTIALS);
     // Outside gRPC `token` is anybody's name for anything.
     if is_grpc(headers) {
         headers.remove(&TOKEN);
