@@ -95,6 +95,9 @@ pub enum NotTaken {
     /// It is for a request with another body than the one that was sent.
     #[error("it is for another body than was sent")]
     OtherBody,
+    /// The header that its proof goes into has something else in it, and a request has only one.
+    #[error("its proof goes into the `{0}` header, and the request has one of its own")]
+    HeaderTaken(&'static str),
     /// The buyer's own rules do not allow its scheme, its network or its payee.
     #[error("its {0} is not one that may be paid")]
     NotAllowed(&'static str),

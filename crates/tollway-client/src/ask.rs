@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::SystemTime;
 
 use http::StatusCode;
+use l402::flow::{FlowError, NotTaken};
 use l402::{Challenge, Manner, Offers, PaymentHash};
 
 use crate::client::Shared;
@@ -165,12 +166,28 @@ impl<'a> Call<'a> {
         // Whoever holds the claim is the buyer, or the buyer is gone.
         let spare = |token: &Token| {
             let buyers = claim.is_none() && token.standing == Standing::Fresh;
-            buyers || self.tried.contains(&token.hash)
+            // Where nothing is asked yet, the request's own line may be all that is needed.
+            let in_the_way = challenge.is_none() && self.has_room_for(&token.manner()).is_err();
+            buyers || in_the_way || self.tried.contains(&token.hash)
         };
         let guess = self.tried.is_empty() && challenge.is_none();
         let token = self.wanted(challenge).pick(&tokens, spare, guess).cloned();
+        if let Some(token) = &token {
+            // It was paid for: another one is not, for want of a place to put it.
+            let room = self.has_room_for(&token.manner());
+            let taken = |why| Error::Terms(FlowError::NoOffer(vec![(token.scheme.name(), why)]));
+            room.map_err(taken)?;
+        }
         self.tried.extend(token.as_ref().map(|token| token.hash));
         Ok(token)
+    }
+
+    /// Whether the header that such a proof goes into is free: of two `Authorization` lines a server
+    /// may read the wrong one.
+    pub(crate) fn has_room_for(&self, manner: &Manner) -> Result<(), NotTaken> {
+        let name = manner.field.name();
+        let taken = !self.shared.second_authorization && self.request.headers.contains_key(name);
+        if taken { Err(NotTaken::HeaderTaken(name.as_str())) } else { Ok(()) }
     }
 
     async fn send(&self, token: Option<&Token>) -> Result<Answer, Error> {

@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) policy: Policy,
     pub(crate) approver: Option<Arc<dyn Approver>>,
     pub(crate) allow_plain_http: bool,
+    pub(crate) second_authorization: bool,
     node: Arc<NodeSlot>,
     budget: Arc<Mutex<Budget>>,
 }
@@ -64,6 +65,7 @@ impl Client {
             budget: Msat::SUPPLY,
             timeouts: Timeouts::default(),
             allow_plain_http: false,
+            second_authorization: false,
             transport: Transport::default(),
         }
     }
@@ -122,7 +124,7 @@ impl Client {
     /// connections, with the same node and a budget of its own as large as this one's was.
     #[must_use]
     pub fn with_wallet(&self, wallet: Arc<dyn Wallet>) -> Self {
-        let Shared { wire, terms, policy, approver, allow_plain_http, node, .. } = &*self.shared;
+        let Shared { wire, terms, policy, approver, node, .. } = &*self.shared;
         let budget = self.shared.budget();
         let whole = [budget.left(), budget.held(), budget.spent()];
         let whole = whole.into_iter().try_fold(Msat::ZERO, Msat::checked_add);
@@ -132,7 +134,8 @@ impl Client {
             terms: *terms,
             policy: policy.clone(),
             approver: approver.clone(),
-            allow_plain_http: *allow_plain_http,
+            allow_plain_http: self.shared.allow_plain_http,
+            second_authorization: self.shared.second_authorization,
             node: Arc::clone(node),
             budget: Arc::new(Mutex::new(Budget::new(whole.unwrap_or(Msat::SUPPLY)))),
         };
@@ -166,6 +169,7 @@ impl Client {
             policy: policy.clone(),
             approver: approver.clone(),
             allow_plain_http: self.shared.allow_plain_http,
+            second_authorization: self.shared.second_authorization,
             node: Arc::clone(&self.shared.node),
             budget: Arc::clone(&self.shared.budget),
         };
@@ -263,6 +267,7 @@ pub struct ClientBuilder {
     budget: Msat,
     timeouts: Timeouts,
     allow_plain_http: bool,
+    second_authorization: bool,
     transport: Transport,
 }
 
@@ -331,6 +336,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends a request's own `Authorization` beside the proof of payment, as a second line behind it.
+    ///
+    /// HTTP has one such line (RFC 9110, 11.6.2). Of two, one server reads the first, another the last
+    /// (aperture `l402/header.go`), and a third refuses both: what was paid for is then not delivered.
+    /// Unless this is said, a request with a line of its own shows no token and pays no offer whose
+    /// proof goes into that line ([`NotTaken::HeaderTaken`](l402::flow::NotTaken::HeaderTaken)).
+    /// Say it for servers that are known to read every line, as Tollway's gateway does.
+    pub const fn second_authorization(mut self) -> Self {
+        self.second_authorization = true;
+        self
+    }
+
     /// Trusts this certificate authority besides the public ones. DER.
     pub fn root_certificate(mut self, der: impl Into<Vec<u8>>) -> Self {
         self.transport.tls.roots.push(CertificateDer::from(der.into()));
@@ -357,6 +374,7 @@ impl ClientBuilder {
             policy: self.policy,
             approver: self.approver,
             allow_plain_http: self.allow_plain_http,
+            second_authorization: self.second_authorization,
             node: Arc::new(NodeSlot { source: self.source, opened: OnceCell::new() }),
             budget: Arc::new(Mutex::new(Budget::new(self.budget))),
         };

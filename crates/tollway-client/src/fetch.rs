@@ -10,7 +10,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use l402::flow::{FlowError, Proving};
+use l402::flow::{FlowError, NotTaken, Proving};
 use l402::{Challenge, NodeError, NodeErrorKind, Offers, Paid, PayError, Payer, PaymentHash, flow};
 
 use crate::agree::Agreed;
@@ -76,15 +76,20 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
 impl Call<'_> {
     /// Chooses the offer to pay: the cheapest that the terms allow.
     pub(crate) fn choose(&self, terms: &flow::Terms, offers: Offers) -> Result<Challenge, Error> {
-        let policy = &self.shared.policy;
         let allowed = |challenge: &Challenge| {
             self.request.has_digest(challenge.manner().digest.as_deref())?;
-            policy.may_take(challenge)
+            self.may_take(challenge)
         };
         let chosen = terms.choose_among(offers, SystemTime::now(), allowed);
         let challenge = chosen.map_err(Error::Terms)?;
         self.step(Step::Challenged { challenge: &challenge });
         Ok(challenge)
+    }
+
+    /// Whether an offer may be taken by this request, whatever it costs.
+    pub(crate) fn may_take(&self, challenge: &Challenge) -> Result<(), NotTaken> {
+        self.has_room_for(&challenge.manner())?;
+        self.shared.policy.may_take(challenge)
     }
 
     /// Waits until nobody else buys from this origin.

@@ -112,8 +112,9 @@ impl Request {
         Self::new(Method::GET, url)
     }
 
-    /// Adds a header. Several of one name are all sent. An `Authorization` of another scheme than
-    /// L402 is sent beside the credential, behind it.
+    /// Adds a header. Several of one name are all sent. With an `Authorization` of its own a request
+    /// pays nothing whose proof goes there, unless the client may send
+    /// [a second one](crate::ClientBuilder::second_authorization).
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);

@@ -41,7 +41,7 @@ impl Call<'_> {
         // By the clock of its making: that little time may be left is no reason to pay another one.
         let made = challenge.invoice.created_at();
         let offers = Offers { challenges: vec![challenge], refused: Vec::new() };
-        let allowed = |challenge: &Challenge| self.shared.policy.may_take(challenge);
+        let allowed = |challenge: &Challenge| self.may_take(challenge);
         terms.choose_among(offers, made, allowed).map_err(Error::Terms)
     }
 

@@ -253,8 +253,8 @@ impl From<&Token> for Proof {
     }
 }
 
-/// The caller's headers and ours. Our credential stands first: servers that read one line only read
-/// that one.
+/// The caller's headers and ours. Where both go into one field, ours stands first; whether that may
+/// be was decided before.
 fn with_ours(request: &Request, proof: Option<&Proof>) -> HeaderMap {
     let theirs = &request.headers;
     let mut headers = theirs.clone();

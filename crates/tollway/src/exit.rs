@@ -115,6 +115,7 @@ fn of_fetch(error: &tollway_client::Error) -> Exit {
         E::Redirect { .. } | E::PaidInVain { .. } | E::StillRefused { .. } => Exit::Refused,
         E::Terms(terms) if is_too_dear(terms) => Exit::OverLimit,
         E::Terms(FlowError::NoChallenge) => Exit::Refused,
+        E::Terms(terms) if is_header_taken(terms) => Exit::NotTried,
         E::Insecure(_) | E::Terms(_) => Exit::NotTrusted,
         E::OverBudget(_) | E::Policy(_) => Exit::OverLimit,
         E::NoPayer | E::Open(_) => Exit::NotTried,
@@ -133,6 +134,12 @@ fn is_too_dear(error: &FlowError) -> bool {
         FlowError::OverBudget(_) => true,
         _ => false,
     }
+}
+
+/// Whether a proof would have no place in the request.
+pub(crate) fn is_header_taken(error: &FlowError) -> bool {
+    let FlowError::NoOffer(reasons) = error else { return false };
+    reasons.iter().any(|(_, why)| matches!(why, NotTaken::HeaderTaken(_)))
 }
 
 impl From<Exit> for ExitCode {

@@ -14,6 +14,7 @@ use tollway_gateway::{Mistakes, SecretError};
 use tollway_ldk::DevnetError;
 use tollway_purse::BindError;
 
+use crate::exit::is_header_taken;
 use crate::fetch::decode::Damaged;
 use crate::fetch::flags::AskError;
 use crate::fetch::sink::LONGEST_IN_JSON;
@@ -339,6 +340,7 @@ fn fetch_kind(error: &tollway_client::Error) -> &'static str {
         E::Http(_) | E::NoAnswer { .. } => "network",
         E::Redirect { .. } => "redirect",
         E::Insecure(_) => "insecure",
+        E::Terms(terms) if is_header_taken(terms) => "authorization_taken",
         E::Terms(_) => "offer",
         E::OverBudget(_) => "over_budget",
         E::Policy(denied) => match **denied {
@@ -362,6 +364,10 @@ fn fetch_hint(error: &tollway_client::Error) -> Option<&'static str> {
             "give `--node URL` or set TOLLWAY_NODE; `tollway devnet` starts nodes to try it with"
         }
         E::Insecure(_) => "use https, or give `--allow-plain-http` where nobody else is on the way",
+        E::Terms(terms) if is_header_taken(terms) => {
+            "leave `--user`, `--netrc`, `--oauth2-bearer` or `-H Authorization:` out; give \
+             `--second-authorization` where the server is known to read both lines"
+        }
         E::Terms(_) => "`--dry-run` shows what is asked; `--max-cost` says what you agree to",
         E::Unknown { .. } | E::WrongPreimage { .. } | E::NotStored { .. } => {
             "run the same command again: it asks the node first, and pays nothing new before the \

@@ -65,6 +65,12 @@ pub(crate) struct PayFlags {
     #[command(flatten)]
     wallet: WalletFlags,
 
+    /// Send the proof of payment beside an `Authorization` of the request's own (--user, --netrc,
+    /// --oauth2-bearer, --header), as a line before it: for servers that are known to read both, as
+    /// Tollway's gateway does. Without it such a request pays nothing
+    #[arg(long)]
+    second_authorization: bool,
+
     /// Pay and show tokens also where others can read them: over plain http to other machines, and
     /// with --insecure
     #[arg(long)]
@@ -174,6 +180,9 @@ impl PayFlags {
         }
         if let Some(budget) = self.budget {
             builder = builder.budget(budget);
+        }
+        if self.second_authorization {
+            builder = builder.second_authorization();
         }
         if self.allow_plain_http {
             builder = builder.allow_plain_http();

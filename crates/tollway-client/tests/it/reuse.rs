@@ -263,21 +263,6 @@ async fn a_token_is_sent_to_its_own_origin_alone() {
     assert!(is_bought(&client, &get(&by_name)).await);
 }
 
-/// The caller's own credential for what is behind the gate goes along, behind ours.
-#[tokio::test]
-async fn another_scheme_s_authorization_is_sent_beside_ours() {
-    let (buyer, node) = FakeNetwork::pair();
-    let seller = Seller::start(&node, Rules::default()).await;
-    let request = get(&seller.url("/a"));
-    let request = request.header("authorization".parse().unwrap(), "Bearer x".parse().unwrap());
-    assert!(is_bought(&client(&buyer), &request).await);
-    let heard = seller.heard();
-    assert_eq!(heard[0].authorization(), ["Bearer x"]);
-    let [ours, theirs] = heard[1].authorization()[..] else { panic!("{heard:?}") };
-    assert!(ours.starts_with("L402 "));
-    assert_eq!(theirs, "Bearer x");
-}
-
 /// The text that the server sent goes back letter for letter, whatever alphabet it is in.
 #[tokio::test]
 async fn a_token_goes_back_as_it_came() {

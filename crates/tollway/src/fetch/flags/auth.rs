@@ -1,5 +1,5 @@
-//! Who the user is to the server, besides somebody who paid. It stands in an `Authorization` line of
-//! its own, behind the credential.
+//! Who the user is to the server, besides somebody who paid. It stands in the one `Authorization` line
+//! that a request has: where the proof of payment would go there too, nothing is paid.
 
 use std::path::{Path, PathBuf};
 
