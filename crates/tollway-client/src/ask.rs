@@ -28,6 +28,8 @@ pub(crate) struct Call<'a> {
     observer: &'a dyn Observer,
     bill: Bill,
     pub(crate) target: Target,
+    /// The payment whose token is to be sent, and no other's.
+    only: Option<PaymentHash>,
     /// Tokens that were sent, by their payments.
     tried: HashSet<PaymentHash>,
     /// A token that was sent as a guess, and the status of the answer that refused it.
@@ -68,11 +70,17 @@ impl<'a> Call<'a> {
             observer,
             bill,
             target: request.target(),
+            only: None,
             tried: HashSet::new(),
             guessed: None,
             in_vain: None,
             recovered: HashSet::new(),
         }
+    }
+
+    /// The same with the token of that payment, and no other.
+    pub(crate) fn with_only(self, payment: PaymentHash) -> Self {
+        Self { only: Some(payment), ..self }
     }
 
     pub(crate) fn step(&self, step: Step<'_>) {
@@ -101,8 +109,8 @@ impl<'a> Call<'a> {
 
     /// Sends the request with the best token, and with the next one while they are refused; bare
     /// when there is none.
-    pub(crate) async fn ask(&mut self) -> Result<Asked, Error> {
-        match self.ask_with_tokens(None, None).await? {
+    pub(crate) async fn ask(&mut self, claim: Option<&Claim>) -> Result<Asked, Error> {
+        match self.ask_with_tokens(None, claim).await? {
             Asked::Nothing => self.ask_bare().await,
             asked @ (Asked::Answered(_) | Asked::Wants(_)) => Ok(asked),
         }
@@ -168,7 +176,8 @@ impl<'a> Call<'a> {
             let buyers = claim.is_none() && token.standing == Standing::Fresh;
             // Where nothing is asked yet, the request's own line may be all that is needed.
             let in_the_way = challenge.is_none() && self.has_room_for(&token.manner()).is_err();
-            buyers || in_the_way || self.tried.contains(&token.hash)
+            let others = self.only.is_some_and(|only| token.hash != only);
+            buyers || in_the_way || others || self.tried.contains(&token.hash)
         };
         let guess = self.tried.is_empty() && challenge.is_none();
         let token = self.wanted(challenge).pick(&tokens, spare, guess).cloned();

@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Sends the request, and pays for it if that is asked and allowed.
 pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
-    let offers = match call.ask().await? {
+    let offers = match call.ask(None).await? {
         Asked::Answered(response) => return Ok(call.done(*response)),
         Asked::Wants(offers) => offers,
         Asked::Nothing => unreachable!("without a token, the bare request is sent"),
@@ -93,7 +93,7 @@ impl Call<'_> {
     }
 
     /// Waits until nobody else buys from this origin.
-    async fn claim(&self) -> Result<Claim, Error> {
+    pub(crate) async fn claim(&self) -> Result<Claim, Error> {
         let origin = &self.request.origin;
         let waiting = || self.step(Step::Waiting { origin });
         let claim = self.shared.wallet.claim(origin, &waiting).await?;
@@ -115,6 +115,7 @@ impl Call<'_> {
             method: self.request.method.clone(),
             path: self.request.path().to_owned(),
             target: held.challenge().manner().single_use.then_some(self.target),
+            query: self.request.kept_query(),
             challenge: held.challenge().clone(),
             node: self.shared.node_name(),
             begun_at: SystemTime::now(),

@@ -46,6 +46,7 @@
 
 mod agree;
 mod ask;
+mod builder;
 mod client;
 mod error;
 mod fetch;
@@ -72,7 +73,8 @@ mod wallet;
 mod way;
 mod wire;
 
-pub use client::{BuildError, Client, ClientBuilder};
+pub use builder::{BuildError, ClientBuilder};
+pub use client::Client;
 pub use error::{Error, HttpError, HttpErrorKind, MoneyMoved, RedirectError};
 pub use front::RequestBuilder;
 pub use layer::{PayLayer, PayService};

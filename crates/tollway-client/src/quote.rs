@@ -9,7 +9,7 @@ use crate::ask::{Asked, Call};
 use crate::error::Error;
 use crate::held::Held;
 use crate::response::Response;
-use crate::wallet::Reserve;
+use crate::wallet::{Claim, Reserve};
 
 /// What a request leads to.
 #[derive(Debug)]
@@ -49,9 +49,16 @@ pub struct Price {
     pub earlier: Option<PaymentHash>,
 }
 
+/// Sends the request with what was paid for it, and pays nothing. Whoever bought it is us, or is gone:
+/// nobody else buys from there meanwhile.
+pub(crate) async fn collect(mut call: Call<'_>) -> Result<Quote, Error> {
+    let claim = call.claim().await?;
+    quote(call, Some(&claim)).await
+}
+
 /// Sends the request, and says what would be paid for it.
-pub(crate) async fn quote(mut call: Call<'_>) -> Result<Quote, Error> {
-    let offers = match call.ask().await? {
+pub(crate) async fn quote(mut call: Call<'_>, claim: Option<&Claim>) -> Result<Quote, Error> {
+    let offers = match call.ask(claim).await? {
         Asked::Answered(response) => return Ok(Quote::Answered(Box::new(call.done(*response)))),
         Asked::Wants(offers) => offers,
         Asked::Nothing => unreachable!("without a token, the bare request is sent"),
@@ -63,7 +70,7 @@ pub(crate) async fn quote(mut call: Call<'_>) -> Result<Quote, Error> {
     let offered = offers.challenges.first().map(|challenge| challenge.invoice.network());
     let terms = call.terms().on(node.or(offered).unwrap_or(Network::Mainnet));
     let challenge = call.choose(&terms, offers)?;
-    match call.ask_again(&challenge, None).await? {
+    match call.ask_again(&challenge, claim).await? {
         Asked::Answered(response) => return Ok(Quote::Answered(Box::new(call.done(*response)))),
         Asked::Wants(_) | Asked::Nothing => call.may_pay_again()?,
     }

@@ -6,13 +6,14 @@ use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION,
 };
 use http::{Method, StatusCode};
+use l402::PaymentHash;
 
 use crate::ask::{Bill, Call};
 use crate::client::Shared;
 use crate::error::{Error, MoneyMoved, RedirectError};
 use crate::fetch::fetch;
 use crate::observe::Observer;
-use crate::quote::{Quote, quote};
+use crate::quote::{Quote, collect, quote};
 use crate::request::{Body, Request};
 use crate::response::{Payment, Response};
 use crate::wallet::Receipt;
@@ -24,6 +25,8 @@ pub(crate) enum Errand {
     Fetch,
     /// Find out what it costs.
     Quote,
+    /// Have what that payment has paid for.
+    Collect(PaymentHash),
 }
 
 /// Sends a request, and follows as many redirects as it allows.
@@ -39,7 +42,8 @@ pub(crate) async fn follow(
         let call = Call::new(shared, &hop, observer, bill(request, &hop, paid.as_ref()));
         let ended = match errand {
             Errand::Fetch => fetch(call).await.map(|response| Quote::Answered(Box::new(response))),
-            Errand::Quote => quote(call).await,
+            Errand::Quote => quote(call, None).await,
+            Errand::Collect(payment) => collect(call.with_only(payment)).await,
         };
         let response = match ended {
             Ok(Quote::Answered(response)) => response,

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
-use l402::Msat;
 use l402::flow::NotTaken;
+use l402::{Msat, Secret};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, ReadBuf};
 use url::Url;
@@ -207,6 +207,13 @@ impl Request {
         let [origin, path] = [self.origin.as_str(), self.path()];
         let head = [self.method.as_str(), origin, path, query].map(str::as_bytes);
         Target::of(&[&head[..], &[body]].concat())
+    }
+
+    /// By which it can be sent again when what it paid for did not come: its query, where it has no
+    /// body.
+    pub(crate) fn kept_query(&self) -> Option<Secret<String>> {
+        let query = || Secret::new(self.url.query().unwrap_or_default().to_owned());
+        matches!(self.body.0, Source::Empty).then(query)
     }
 
     /// Whether a challenge that names the body it is for names ours. What is in a file, only the

@@ -13,7 +13,7 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::client::BuildError;
+use crate::builder::BuildError;
 use crate::transport::HttpVersion;
 
 /// What TLS checks and shows.

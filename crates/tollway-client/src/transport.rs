@@ -12,7 +12,7 @@ use http::HeaderValue;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::client::BuildError;
+use crate::builder::BuildError;
 use crate::tls::TlsOptions;
 
 /// How servers are reached.

@@ -11,7 +11,7 @@ use l402::{Challenge, Manner, PaymentHash, Preimage};
 use reqwest::redirect::Policy;
 use url::Url;
 
-use crate::client::BuildError;
+use crate::builder::BuildError;
 use crate::error::{HttpError, HttpErrorKind};
 use crate::origin::Origin;
 use crate::request::Request;

@@ -8,6 +8,7 @@ use l402::OpenError;
 use l402::flow::{FlowError, NotTaken};
 
 use crate::failure::Failure;
+use crate::fetch::refusal::is_header_taken;
 
 /// How a command ended. The numbers are a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,7 @@ impl Exit {
                 _ => Self::HttpStatus,
             },
             Failure::NotToPay(_) => Self::NotTried,
+            Failure::AskedAgain { .. } => Self::Refused,
             Failure::TimedOut { .. } | Failure::TooSlow => Self::TimedOut,
             Failure::AdminAsk(error) if error.is_usage() => Self::Usage,
             Failure::AdminAsk(_) => Self::Network,
@@ -134,12 +136,6 @@ fn is_too_dear(error: &FlowError) -> bool {
         FlowError::OverBudget(_) => true,
         _ => false,
     }
-}
-
-/// Whether a proof would have no place in the request.
-pub(crate) fn is_header_taken(error: &FlowError) -> bool {
-    let FlowError::NoOffer(reasons) = error else { return false };
-    reasons.iter().any(|(_, why)| matches!(why, NotTaken::HeaderTaken(_)))
 }
 
 impl From<Exit> for ExitCode {

@@ -9,14 +9,14 @@ use http::StatusCode;
 use l402::caveat::AttenuateError;
 use l402::{InvoiceError, OpenError, PaymentHash, TokenError};
 use tollway_client::transfer::{BadTokenFile, ImportError};
-use tollway_client::{Denied, HttpError, MoneyMoved, WalletError};
+use tollway_client::{HttpError, MoneyMoved, WalletError};
 use tollway_gateway::{Mistakes, SecretError};
 use tollway_ldk::DevnetError;
 use tollway_purse::BindError;
 
-use crate::exit::is_header_taken;
 use crate::fetch::decode::Damaged;
 use crate::fetch::flags::AskError;
+use crate::fetch::refusal;
 use crate::fetch::sink::LONGEST_IN_JSON;
 use crate::node::NodeFailure;
 use crate::proxy::authority::AuthorityError;
@@ -165,6 +165,16 @@ pub(crate) enum Failure {
     /// With `--no-pay`: it costs something.
     #[error("payment is asked, and `--no-pay` is given: {0}")]
     NotToPay(String),
+    /// What an earlier payment was for is to be paid once more.
+    #[error(
+        "what payment {hash} was for is not opened by it any more, and is asked to be paid again: {price}"
+    )]
+    AskedAgain {
+        /// The payment that was made.
+        hash: PaymentHash,
+        /// What is asked now.
+        price: String,
+    },
     /// It took longer than `--max-time` allows.
     #[error("it took longer than {} seconds", limit.as_secs_f32())]
     TimedOut {
@@ -209,7 +219,7 @@ impl Failure {
             Self::TooLongForJson | Self::TooLong { .. } => "too_long",
             Self::Status { status, .. } if status.as_u16() == 429 => "rate_limited",
             Self::Status { .. } => "http_status",
-            Self::NotToPay(_) => "payment_required",
+            Self::NotToPay(_) | Self::AskedAgain { .. } => "payment_required",
             Self::TimedOut { .. } | Self::TooSlow => "timeout",
             Self::NotAPart => "wrong_part",
             Self::Compressed(_) => "network",
@@ -220,7 +230,7 @@ impl Failure {
             Self::Open(_) => "node",
             Self::Wallet(_) => "wallet",
             Self::Client(_) => "client",
-            Self::Fetch(error) => fetch_kind(error),
+            Self::Fetch(error) => refusal::kind(error),
             Self::BrokeOff(_) => "network",
             Self::Config { .. } | Self::Settings(_) => "config",
             Self::NoPurchase(_) | Self::SeveralPurchases(_) | Self::NotEnded(_) => "bad_payment",
@@ -254,6 +264,9 @@ impl Failure {
                 "give `--node URL` or set TOLLWAY_NODE; `tollway devnet` starts nodes to try it with"
             }
             Self::NotToPay(_) => "leave `--no-pay` out to pay for it",
+            Self::AskedAgain { .. } => {
+                "`tollway get` pays for it again; the proof is kept, ask the seller"
+            }
             Self::NotAPart => "leave `--continue-at` out to get the whole file",
             Self::TooLong { .. } => "give a larger `--max-filesize`",
             Self::Status { paid: Some(_), .. } => {
@@ -289,7 +302,7 @@ impl Failure {
             Self::BrokeOff(_) | Self::TooSlow | Self::Compressed(_) => {
                 "run the same command again: what was paid for is not paid for again"
             }
-            Self::Fetch(error) => return fetch_hint(error).map(str::to_owned),
+            Self::Fetch(error) => return refusal::hint(error).map(str::to_owned),
             Self::Node(failure) => return failure.hint(),
             Self::AdminAsk(error) => return error.hint().map(str::to_owned),
             Self::AdminRefused(refusal) => return refusal.hint(),
@@ -328,67 +341,8 @@ impl Failure {
                 None => (MoneyMoved::No, None),
             }),
             Self::NotToPay(_) => Some((MoneyMoved::No, None)),
+            Self::AskedAgain { hash, .. } => Some((MoneyMoved::No, Some(*hash))),
             _ => None,
         }
     }
-}
-
-fn fetch_kind(error: &tollway_client::Error) -> &'static str {
-    use tollway_client::Error as E;
-    match error {
-        E::BadRequest(_) => "bad_request",
-        E::Http(_) | E::NoAnswer { .. } => "network",
-        E::Redirect { .. } => "redirect",
-        E::Insecure(_) => "insecure",
-        E::Terms(terms) if is_header_taken(terms) => "authorization_taken",
-        E::Terms(_) => "offer",
-        E::OverBudget(_) => "over_budget",
-        E::Policy(denied) => match **denied {
-            Denied::OverLimit(_) => "over_budget",
-            _ => "policy",
-        },
-        E::NoPayer => "no_node",
-        E::Open(_) => "node",
-        E::NotPaid { .. } => "not_paid",
-        E::Unknown { .. } | E::WrongPreimage { .. } => "unknown",
-        E::NotStored { .. } => "not_stored",
-        E::PaidInVain { .. } | E::StillRefused { .. } => "paid_in_vain",
-        E::Wallet(_) => "wallet",
-    }
-}
-
-fn fetch_hint(error: &tollway_client::Error) -> Option<&'static str> {
-    use tollway_client::Error as E;
-    Some(match error {
-        E::NoPayer => {
-            "give `--node URL` or set TOLLWAY_NODE; `tollway devnet` starts nodes to try it with"
-        }
-        E::Insecure(_) => "use https, or give `--allow-plain-http` where nobody else is on the way",
-        E::Terms(terms) if is_header_taken(terms) => {
-            "leave `--user`, `--netrc`, `--oauth2-bearer` or `-H Authorization:` out; give \
-             `--second-authorization` where the server is known to read both lines"
-        }
-        E::Terms(_) => "`--dry-run` shows what is asked; `--max-cost` says what you agree to",
-        E::Unknown { .. } | E::WrongPreimage { .. } | E::NotStored { .. } => {
-            "run the same command again: it asks the node first, and pays nothing new before the \
-             node has said how this payment ended"
-        }
-        E::NoAnswer { .. } => "run the same command again: the proof is kept, and nothing is paid",
-        E::PaidInVain { .. } | E::StillRefused { .. } => {
-            "the proof is kept in the wallet; ask the seller, or buy once more with `--buy-again`"
-        }
-        E::Redirect { receipt: None, .. } => "ask there directly",
-        E::Policy(denied) => match **denied {
-            Denied::NobodyToAsk { .. } => "run it on a terminal, or agree beforehand with `--yes`",
-            Denied::OverLimit(_) => "`tollway budget` shows what is left of each",
-            _ => "`tollway config show` shows the policy",
-        },
-        E::BadRequest(_)
-        | E::Http(_)
-        | E::Redirect { .. }
-        | E::OverBudget(_)
-        | E::Open(_)
-        | E::NotPaid { .. }
-        | E::Wallet(_) => return None,
-    })
 }

@@ -25,6 +25,7 @@ fn begun(method: &str, path: &str, caveats: &[&str]) -> Purchase {
         method: method.parse().unwrap(),
         path: path.to_owned(),
         target: None,
+        query: None,
         challenge: challenge(caveats),
         node: None,
         begun_at: at(1),

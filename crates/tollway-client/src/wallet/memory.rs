@@ -141,7 +141,7 @@ impl Wallet for MemoryWallet {
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {
         let mut books = self.books();
         let token = books.finished.iter_mut().find(|token| token.hash == hash);
-        token.ok_or(WalletError::NotBegun(hash))?.standing = standing;
+        token.ok_or(WalletError::NotBegun(hash))?.judge(standing);
         Ok(())
     }
 

@@ -15,9 +15,11 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method};
-use l402::{Challenge, Invoice, Manner, Msat, Paid, PaymentHash, Preimage, Scheme};
+use l402::{Challenge, Invoice, Manner, Msat, Paid, PaymentHash, Preimage, Scheme, Secret};
+use url::Url;
 
 use crate::origin::Origin;
+use crate::request::Request;
 use crate::target::Target;
 
 pub use claim::Claim;
@@ -118,6 +120,9 @@ pub struct Purchase {
     pub path: String,
     /// Which request it is, where the token is to be good for that one only.
     pub target: Option<Target>,
+    /// The query of a request without a body, empty where it has none: by it the request can be sent
+    /// again. Kept until an answer has come, because it may hold a secret.
+    pub query: Option<Secret<String>>,
     /// Token and invoice.
     pub challenge: Challenge,
     /// Which node is to pay, where that was said: see [`PayerSource::name`](crate::PayerSource::name).
@@ -137,6 +142,9 @@ pub struct Token {
     pub path: String,
     /// Which request it was, where the token is good for that one only.
     pub target: Option<Target>,
+    /// The query of a request without a body, empty where it has none: by it the request can be sent
+    /// again. Kept until an answer has come, because it may hold a secret.
+    pub query: Option<Secret<String>>,
     /// The scheme in which it was asked for.
     pub scheme: &'static dyn Scheme,
     /// To be sent back with the proof, letter for letter.
@@ -227,13 +235,14 @@ impl Purchase {
 impl Token {
     /// What a purchase has brought.
     pub fn bought(purchase: Purchase, paid: Paid, at: SystemTime) -> Self {
-        let Purchase { origin, method, path, target, challenge, node, begun_at } = purchase;
+        let Purchase { origin, method, path, target, query, challenge, node, begun_at } = purchase;
         let Challenge { scheme, token, invoice, .. } = challenge;
         Self {
             origin,
             method,
             path,
             target,
+            query,
             scheme,
             token,
             hash: invoice.payment_hash(),
@@ -252,6 +261,24 @@ impl Token {
     pub fn credential(&self) -> (&'static HeaderName, HeaderValue) {
         let value = self.scheme.authorization(&self.token, &self.preimage);
         (self.manner().field.name(), value)
+    }
+
+    /// The request that it was bought for, where the wallet still knows it: one without a body that
+    /// was not answered. Headers of the request's own are not kept.
+    pub fn request(&self) -> Option<Request> {
+        let query = self.query.as_ref()?.expose();
+        let mut url: Url = self.origin.as_str().parse().ok()?;
+        url.set_path(&self.path);
+        url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
+        Request::new(self.method.clone(), url).ok()
+    }
+
+    /// Writes down what the server made of it. What was answered needs not be asked again.
+    pub(crate) fn judge(&mut self, standing: Standing) {
+        self.standing = standing;
+        if standing == Standing::Honoured {
+            self.query = None;
+        }
     }
 
     /// How it is to be used.

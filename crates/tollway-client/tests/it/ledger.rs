@@ -79,7 +79,16 @@ impl Fixture {
         let origin: Origin = format!("https://{host}").parse().unwrap();
         let challenge = offer(&invoice, &["services=a:0"]);
         let (method, path) = (Method::GET, "/a".to_owned());
-        Purchase { origin, method, path, target: None, challenge, node: None, begun_at: at }
+        Purchase {
+            origin,
+            method,
+            path,
+            target: None,
+            query: None,
+            challenge,
+            node: None,
+            begun_at: at,
+        }
     }
 
     async fn begin(

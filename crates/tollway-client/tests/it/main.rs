@@ -8,6 +8,7 @@ mod buying;
 mod charges;
 mod charging;
 mod child;
+mod collecting;
 mod crash;
 mod disk;
 mod ending;

@@ -16,7 +16,8 @@ use hyper_util::server::conn::auto;
 use l402::caveat::{Facts, Unknown};
 use l402::scheme::Field;
 use l402::{
-    Challenge, Credential, Invoice, Invoicer, Keyring, MasterKey, Msat, PaymentHash, Token, scheme,
+    Challenge, Credential, Invoice, Invoicer, Keyring, MasterKey, Msat, PaymentHash, Secret, Token,
+    scheme,
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use testkit::FakeNode;
@@ -333,6 +334,7 @@ pub(crate) fn begun(request: &tollway_client::Request, challenge: Challenge) -> 
         method: Method::GET,
         path: request.path().to_owned(),
         target: challenge.manner().single_use.then(|| request.target()),
+        query: Some(Secret::new(request.url().query().unwrap_or_default().to_owned())),
         challenge,
         node: None,
         begun_at: SystemTime::now(),

@@ -90,8 +90,16 @@ async fn purchase(fixture: &Fixture) -> (Purchase, Paid) {
     let begun_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
     let path = "/a/b".to_owned();
     let (origin, node) = (origin(), Some("lnd://here".to_owned()));
-    let purchase =
-        Purchase { origin, method: Method::POST, path, target: None, challenge, node, begun_at };
+    let purchase = Purchase {
+        origin,
+        method: Method::POST,
+        path,
+        target: None,
+        query: None,
+        challenge,
+        node,
+        begun_at,
+    };
     (purchase, paid)
 }
 

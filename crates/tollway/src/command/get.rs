@@ -17,7 +17,7 @@ use crate::fetch::flags::{AskError, refused};
 use crate::fetch::plan::{AskFlags, Plan};
 use crate::fetch::report::WouldPay;
 use crate::fetch::talk::Talk;
-use crate::fetch::transfer::{Ended, Transfers};
+use crate::fetch::transfer::{Bill, Ended, Transfers};
 use crate::fetch::write_out;
 use crate::log;
 use crate::output::Output;
@@ -169,12 +169,9 @@ async fn all(
         plan,
         talk: &talk,
         shell,
-        no_pay: args.no_pay,
+        bill: if args.no_pay { Bill::Refuse } else { Bill::Pay },
         buy_again: args.buy_again,
-        show_progress: !output.silent
-            && !output.no_progress_meter
-            && !output.parallel
-            && !shell.is_json(),
+        show_progress: output.shows_progress() && !shell.is_json(),
     };
     let mut summary =
         Summary { args, plan, shell, exit: Exit::Ok, reports: Vec::new(), failure: None };
@@ -289,7 +286,7 @@ fn write_receipt(path: &PathBuf, ended: &Ended) -> Result<(), Failure> {
 /// A report that has no form for people: they have had the bodies.
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Silent(Value);
+pub(crate) struct Silent(pub(crate) Value);
 
 impl fmt::Display for Silent {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {

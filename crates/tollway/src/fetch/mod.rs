@@ -7,6 +7,7 @@ pub(crate) mod deliver;
 pub(crate) mod flags;
 pub(crate) mod plan;
 pub(crate) mod progress;
+pub(crate) mod refusal;
 pub(crate) mod report;
 pub(crate) mod retry;
 pub(crate) mod sink;

@@ -79,15 +79,28 @@ pub(crate) struct Plan {
 impl AskFlags {
     /// Reads all flags and the files that they name.
     pub(crate) async fn plan(&self, args: &ArgMatches, shell: &Shell) -> Result<Plan, Failure> {
-        refused::check(args)?;
-        let sending = self.send.read(args)?;
-        let urls = in_order(args, &["urls", "url"]).into_iter();
-        let urls: Result<Vec<Url>, AskError> =
-            urls.map(|(_, url)| read_url(url).map(|url| sending.address(url))).collect();
-        let urls = urls?;
+        let urls = self.urls(args)?;
         if urls.is_empty() {
             return Err(AskError::NoUrl.into());
         }
+        self.plan_for(urls, args, shell).await
+    }
+
+    /// The URLs of the command line.
+    pub(crate) fn urls(&self, args: &ArgMatches) -> Result<Vec<Url>, AskError> {
+        in_order(args, &["urls", "url"]).into_iter().map(|(_, url)| read_url(url)).collect()
+    }
+
+    /// The same for other URLs than those of the command line.
+    pub(crate) async fn plan_for(
+        &self,
+        urls: Vec<Url>,
+        args: &ArgMatches,
+        shell: &Shell,
+    ) -> Result<Plan, Failure> {
+        refused::check(args)?;
+        let sending = self.send.read(args)?;
+        let urls: Vec<Url> = urls.into_iter().map(|url| sending.address(url)).collect();
         let places = self.output.places(args, &urls)?;
         let jar = self.cookies.read(&urls)?;
         let mut transport = self.connection.read(&urls, |name| shell.variable(name)).await?;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
+use l402::PaymentHash;
 use tollway_client::{Client, Error, Payment, Quote, Request, Response};
 
 use super::deliver::Delivery;
@@ -23,12 +24,23 @@ pub(crate) struct Transfers<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) talk: &'a Talk<'a>,
     pub(crate) shell: &'a Shell,
-    /// Pay nothing: what costs something is an error that says the price.
-    pub(crate) no_pay: bool,
+    /// What is done where payment is asked.
+    pub(crate) bill: Bill<'a>,
     /// Buy once more what was never honoured.
     pub(crate) buy_again: bool,
     /// Whether a bar may be drawn.
     pub(crate) show_progress: bool,
+}
+
+/// What is done where payment is asked.
+#[derive(Clone, Copy)]
+pub(crate) enum Bill<'a> {
+    /// It is paid, as far as was agreed to.
+    Pay,
+    /// Nothing is paid: what costs something is an error that says the price.
+    Refuse,
+    /// It was paid: by these payments, one for each URL.
+    Paid(&'a [PaymentHash]),
 }
 
 /// How a transfer ended.
@@ -117,7 +129,7 @@ impl Transfers<'_> {
         got: &mut Got,
         retries: &mut Retries<'_>,
     ) -> Result<Option<Duration>, Failure> {
-        let response = self.ask(request, steps).await?;
+        let response = self.ask(job, request, steps).await?;
         steps.answered(&response);
         got.head(&response);
         got.head_seconds = Some(started.elapsed().as_secs_f64());
@@ -135,14 +147,30 @@ impl Transfers<'_> {
         self.hand_on(job, response, resume, got).await.map(|()| None)
     }
 
-    async fn ask(&self, request: &Request, steps: &Steps<'_>) -> Result<Response, Failure> {
+    async fn ask(
+        &self,
+        job: &Job,
+        request: &Request,
+        steps: &Steps<'_>,
+    ) -> Result<Response, Failure> {
         let failed = |error: Error| Failure::Fetch(Box::new(error));
-        if !self.no_pay {
-            return self.client.fetch_observed(request, steps).await.map_err(failed);
-        }
-        match self.client.quote(request).await.map_err(failed)? {
+        let client = self.client;
+        let quoted = match self.bill {
+            Bill::Pay => return client.fetch_observed(request, steps).await.map_err(failed),
+            Bill::Refuse => client.quote(request).await,
+            Bill::Paid(payments) => client.collect(request, payments[job.number], steps).await,
+        };
+        match quoted.map_err(failed)? {
             Quote::Answered(response) => Ok(*response),
-            Quote::Price(price) => Err(Failure::NotToPay(WouldPay::price(&price).price_words())),
+            Quote::Price(price) => {
+                let price = WouldPay::price(&price).price_words();
+                Err(match self.bill {
+                    Bill::Paid(payments) => {
+                        Failure::AskedAgain { hash: payments[job.number], price }
+                    }
+                    Bill::Pay | Bill::Refuse => Failure::NotToPay(price),
+                })
+            }
         }
     }
 

@@ -170,24 +170,6 @@ async fn another_wallet_pays_and_the_preimage_completes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_left_open_is_ended_by_the_nodes_word() {
-    let market = Market::open().await;
-    let node = market.node();
-    assert!(
-        say(&market, &["resume", "--node", &node]).await.stdout.contains("nothing is left open")
-    );
-    let cue = market.buyer.next(Act::PayLate);
-    assert_eq!(market.got("/weather/berlin", &["--patience", "1"]).await.code, 7);
-    assert_eq!(say(&market, &["resume", "--node", &node]).await.code, 7);
-    cue.proceed();
-    let ended = say(&market, &["resume", "--node", &node]).await;
-    assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(ended.stdout.contains("paid and not delivered"), "{ended:?}");
-    assert_eq!(market.got("/weather/berlin", &[]).await.code, 0);
-    assert_eq!(market.sold(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_is_said_on_the_way_shows_the_proof() {
     let market = Market::open().await;
     let said = market.got("/weather/berlin", &["-v", "--trace", "trace"]).await;

@@ -17,6 +17,7 @@ mod owning;
 mod paying;
 mod proxying;
 mod pure;
+mod resuming;
 mod run;
 mod singles;
 mod site;

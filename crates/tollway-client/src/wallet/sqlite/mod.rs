@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use l402::{Paid, PaymentHash};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::claim::{self, Once, Turns};
 use super::seal::{KeySource, Vault};
@@ -304,8 +304,10 @@ impl Wallet for SqliteWallet {
 
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {
         self.write(move |database| {
-            let sql = "UPDATE payment SET standing = ?2 WHERE hash = ?1 AND standing <> 'begun'";
-            match database.execute(sql, [&hash.to_string(), standing.name()])? {
+            let sql = "UPDATE payment SET standing = ?2, query = iif(?3, NULL, query) \
+                       WHERE hash = ?1 AND standing <> 'begun'";
+            let answered = standing == Standing::Honoured;
+            match database.execute(sql, params![hash.to_string(), standing.name(), answered])? {
                 0 => Err(WalletError::NotBegun(hash).into()),
                 _ => Ok(()),
             }

@@ -15,11 +15,11 @@ use crate::wallet::{Entry, Purchase, Standing, Token, WalletError};
 /// The columns, in the order in which [`purchase`] and [`token`] read them.
 pub(super) const COLUMNS: &str = "hash, origin, method, path, scheme, token, invoice, \
                                   amount_msat, node, begun_ms, target, preimage, fee_msat, \
-                                  paid_ms, standing";
+                                  paid_ms, standing, query";
 
 /// Every version of the tables, each made from the one before. What stands here is in people's files:
 /// it is added to, and never changed.
-pub(super) const MIGRATIONS: &[&str] = &[PAYMENTS, SPENDING, TARGETS, VAULT];
+pub(super) const MIGRATIONS: &[&str] = &[PAYMENTS, SPENDING, TARGETS, VAULT, QUERIES];
 
 /// `standing` is `begun` until the proof is there; amounts are
 /// repeated from the invoice for whoever reads the file with other tools.
@@ -70,6 +70,9 @@ INSERT INTO spending (hash, origin, at_ms, held_msat, spent_msat)
 
 /// Which request a payment is for that is good for one request only.
 const TARGETS: &str = "ALTER TABLE payment ADD COLUMN target TEXT;";
+
+/// How a request that was not answered is sent again; sealed as tokens are.
+const QUERIES: &str = "ALTER TABLE payment ADD COLUMN query TEXT;";
 
 /// The key that tokens and preimages are sealed with, itself encrypted; no row when they are not.
 const VAULT: &str = "
@@ -123,6 +126,7 @@ pub(super) fn purchase(row: &Row<'_>, rows: &Rows<'_>) -> Result<Purchase, Walle
         method: fields.method()?,
         path: fields.text("path")?,
         target: fields.target()?,
+        query: fields.query()?,
         challenge,
         node: row.get("node").map_err(|_| fields.damaged("node"))?,
         begun_at: fields.time("begun_ms")?,
@@ -152,6 +156,7 @@ pub(super) fn token(row: &Row<'_>, rows: &Rows<'_>) -> Result<Token, WalletError
         method: fields.method()?,
         path: fields.text("path")?,
         target: fields.target()?,
+        query: fields.query()?,
         scheme,
         token,
         hash,
@@ -208,6 +213,11 @@ impl Fields<'_> {
     fn target(&self) -> Result<Option<Target>, WalletError> {
         let text: Option<String> = self.0.get("target").map_err(|_| self.damaged("target"))?;
         text.map(|text| text.parse().map_err(|_| self.damaged("target"))).transpose()
+    }
+
+    fn query(&self) -> Result<Option<Secret<String>>, WalletError> {
+        let text: Option<String> = self.0.get("query").map_err(|_| self.damaged("query"))?;
+        text.map(|text| self.1.open(&self.text("hash")?, "query", text)).transpose()
     }
 
     fn count(&self, name: &'static str) -> Result<u64, WalletError> {

@@ -72,19 +72,21 @@ pub(super) fn list<T>(
 
 /// A row of its own for a payment that is not there yet.
 pub(super) fn insert(rows: &Rows<'_>, entry: &Entry) -> Result<(), Failed> {
-    let (scheme, token, invoice, target, node, begun_at) = match entry {
-        Entry::Begun(Purchase { challenge, target, node, begun_at, .. }) => {
+    let (scheme, token, invoice, (target, query), node, begun_at) = match entry {
+        Entry::Begun(Purchase { challenge, target, query, node, begun_at, .. }) => {
             let Challenge { scheme, token, invoice, .. } = challenge;
-            (scheme, token, Some(invoice), target, node, begun_at)
+            (scheme, token, Some(invoice), (target, query), node, begun_at)
         }
-        Entry::Finished(Token { scheme, token, invoice, target, node, begun_at, .. }) => {
-            (scheme, token, invoice.as_ref(), target, node, begun_at)
-        }
+        Entry::Finished(Token {
+            scheme, token, invoice, target, query, node, begun_at, ..
+        }) => (scheme, token, invoice.as_ref(), (target, query), node, begun_at),
     };
+    let query = query.as_ref().map(|query| rows.seal(entry.hash(), "query", query.expose()));
+    let query = query.transpose()?;
     rows.execute(
         "INSERT INTO payment (hash, origin, method, path, scheme, token, invoice, amount_msat, \
-         node, begun_ms, target, standing) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         node, begun_ms, target, standing, query) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             entry.hash().to_string(),
             entry.origin().as_str(),
@@ -98,6 +100,7 @@ pub(super) fn insert(rows: &Rows<'_>, entry: &Entry) -> Result<(), Failed> {
             record::to_ms(*begun_at),
             target.map(|target| target.to_string()),
             BEGUN,
+            query,
         ],
     )?;
     entry.token().map_or(Ok(()), |token| prove(rows, token))

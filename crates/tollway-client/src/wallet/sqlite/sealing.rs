@@ -84,20 +84,17 @@ impl SqliteWallet {
 
 /// Writes every secret anew, as `vault` seals it.
 fn rewrite(rows: &Rows<'_>, vault: &Vault) -> Result<(), Failed> {
-    let mut statement = rows.prepare("SELECT hash, token, preimage FROM payment")?;
-    let read = statement.query_map([], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
-    })?;
-    let all = read.collect::<rusqlite::Result<Vec<_>>>()?;
-    for (hash, token, preimage) in all {
-        let again = |column: &'static str, text: String| {
-            let text = rows.open(&hash, column, text)?;
-            Ok::<_, WalletError>(vault.seal(&place(&hash, column), text.expose())?)
-        };
-        let token = again("token", token)?;
-        let preimage = preimage.map(|preimage| again("preimage", preimage)).transpose()?;
-        let update = "UPDATE payment SET token = ?2, preimage = ?3 WHERE hash = ?1";
-        rows.execute(update, params![hash, token, preimage])?;
+    for column in ["token", "preimage", "query"] {
+        let mut statement = rows
+            .prepare(&format!("SELECT hash, {column} FROM payment WHERE {column} IS NOT NULL"))?;
+        let read = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let all = read.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+        let update = format!("UPDATE payment SET {column} = ?2 WHERE hash = ?1");
+        for (hash, written) in all {
+            let text = rows.open(&hash, column, written)?;
+            let text = vault.seal(&place(&hash, column), text.expose())?;
+            rows.execute(&update, params![hash, text])?;
+        }
     }
     Ok(())
 }

@@ -103,6 +103,7 @@ impl TokenFile {
             method: Method::GET,
             path: "/".to_owned(),
             target: None,
+            query: None,
             scheme: scheme::find(scheme)?,
             token: self.token,
             hash: self.hash,

@@ -19,6 +19,8 @@ pub(super) struct Written {
     path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<String>,
+    #[serde(default, with = "optional_secret", skip_serializing_if = "Option::is_none")]
+    query: Option<Secret<String>>,
     scheme: String,
     #[serde(with = "secret")]
     token: Secret<String>,
@@ -59,6 +61,26 @@ mod secret {
     }
 }
 
+mod optional_secret {
+    use super::{Deserialize, Deserializer, Secret, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        secret: &Option<Secret<String>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match secret {
+            Some(secret) => serializer.serialize_some(secret.expose()),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Secret<String>>, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map(Secret::new))
+    }
+}
+
 fn to_ms(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -66,14 +88,21 @@ fn to_ms(time: SystemTime) -> u64 {
 
 impl From<&Entry> for Written {
     fn from(entry: &Entry) -> Self {
-        let (scheme, token, invoice, target, node, begun_at) = match entry {
-            Entry::Begun(Purchase { challenge, target, node, begun_at, .. }) => {
+        let (scheme, token, invoice, (target, query), node, begun_at) = match entry {
+            Entry::Begun(Purchase { challenge, target, query, node, begun_at, .. }) => {
                 let invoice = Some(&challenge.invoice);
-                (challenge.scheme, &challenge.token, invoice, target, node, begun_at)
+                (challenge.scheme, &challenge.token, invoice, (target, query), node, begun_at)
             }
-            Entry::Finished(Token { scheme, token, invoice, target, node, begun_at, .. }) => {
-                (*scheme, token, invoice.as_ref(), target, node, begun_at)
-            }
+            Entry::Finished(Token {
+                scheme,
+                token,
+                invoice,
+                target,
+                query,
+                node,
+                begun_at,
+                ..
+            }) => (*scheme, token, invoice.as_ref(), (target, query), node, begun_at),
         };
         let proof = entry.token().map(|token| Proof {
             preimage: Secret::new(token.preimage.expose_hex()),
@@ -87,6 +116,7 @@ impl From<&Entry> for Written {
             method: entry.method().to_string(),
             path: entry.path().to_owned(),
             target: target.map(|target| target.to_string()),
+            query: query.clone(),
             scheme: scheme.name().to_owned(),
             token: Secret::new(token.as_str().to_owned()),
             invoice: invoice.map(ToString::to_string),
@@ -121,13 +151,21 @@ impl Written {
         let method = self.method.parse().map_err(|_| damaged("method"))?;
         let target = self.target.as_deref().map(str::parse).transpose();
         let target = target.map_err(|_| damaged("target"))?;
-        let (path, node) = (self.path.clone(), self.node.clone());
+        let (path, query, node) = (self.path.clone(), self.query.clone(), self.node.clone());
         let begun_at = time(self.begun_ms, "begun_ms")?;
         let Some(proof) = &self.proof else {
             let invoice = invoice.ok_or_else(|| damaged("invoice"))?;
             let challenge = scheme.restore(token, invoice).map_err(|_| damaged("invoice"))?;
-            let purchase = Purchase { origin, method, path, target, challenge, node, begun_at };
-            return Ok(Entry::Begun(purchase));
+            return Ok(Entry::Begun(Purchase {
+                origin,
+                method,
+                path,
+                target,
+                query,
+                challenge,
+                node,
+                begun_at,
+            }));
         };
         let preimage: Preimage =
             proof.preimage.expose().parse().map_err(|_| damaged("preimage"))?;
@@ -140,6 +178,7 @@ impl Written {
             method,
             path,
             target,
+            query,
             scheme,
             token,
             hash,

@@ -129,6 +129,11 @@ pub(crate) enum Place {
 }
 
 impl OutputFlags {
+    /// Whether a bar may be drawn.
+    pub(crate) const fn shows_progress(&self) -> bool {
+        !self.silent && !self.no_progress_meter && !self.parallel
+    }
+
     /// The places of so many URLs, in their order.
     pub(crate) fn places(&self, args: &ArgMatches, urls: &[Url]) -> Result<Vec<Place>, AskError> {
         let given = self.given(args);
