@@ -213,6 +213,7 @@ impl<'a> Call<'a> {
             status: head.status(),
             version: head.version(),
             headers: Headers(head.headers()),
+            timings: answer.timings(),
         });
         Ok(answer)
     }

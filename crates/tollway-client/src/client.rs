@@ -9,10 +9,12 @@ use bytes::Bytes;
 use l402::{Budget, Msat, Payer, PaymentHash};
 use tokio::sync::OnceCell;
 use tower::Service;
+use url::Url;
 
 use crate::builder::ClientBuilder;
 use crate::error::Error;
 use crate::observe::{Observer, Unobserved};
+use crate::origin::Origin;
 use crate::payer::PayerSource;
 use crate::policy::{Account, Approver, Policy};
 use crate::quote::Quote;
@@ -21,7 +23,7 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::resume::Ending;
 use crate::terms::Terms;
-use crate::wallet::{Purchase, Receipt, Wallet};
+use crate::wallet::{Entry, Purchase, Receipt, Wallet};
 use crate::way::{Given, RequestBody, Way};
 use crate::wire::Wire;
 
@@ -197,6 +199,40 @@ impl Client {
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
         let limits = &self.shared.policy.limits;
         Ok(self.shared.wallet.accounts(limits, SystemTime::now()).await?)
+    }
+
+    /// The most that another payment to the origin of that URL may cost, routing included, in
+    /// millisatoshi: by the client's budget, by the policy's limits and by the wallet's. `None` where
+    /// nothing limits it. A limit's own rules on a single payment are not in it.
+    ///
+    /// # Errors
+    /// The wallet cannot be read, or the URL has no origin.
+    pub async fn left_for(&self, url: &Url) -> Result<Option<Msat>, Error> {
+        let origin = Origin::of(url)?;
+        let own = self.shared.wallet.limits().await?;
+        let limits = self.shared.policy.limits.iter().chain(own.iter().map(|(_, limit)| limit));
+        // Of one that each host has for itself there is no account before anything counts.
+        let whole = limits.filter(|limit| limit.counts(origin.host())).map(|limit| limit.most);
+        let accounts = self.accounts().await?;
+        let accounts = accounts.iter().filter(|account| {
+            let others = account.host.as_deref().is_some_and(|host| host != origin.host());
+            account.limit.counts(origin.host()) && !others
+        });
+        let least = whole.chain(accounts.map(Account::left)).min();
+        let budget = self.shared.budget();
+        let parts = [budget.left(), budget.held(), budget.spent()];
+        let given = parts.into_iter().try_fold(Msat::ZERO, Msat::checked_add);
+        let unlimited = given.is_none_or(|given| given >= Msat::SUPPLY);
+        let in_hand = (!unlimited).then(|| budget.left());
+        Ok([least, in_hand].into_iter().flatten().min())
+    }
+
+    /// The payment of that hash, as far as it got.
+    ///
+    /// # Errors
+    /// The wallet cannot be read.
+    pub async fn entry(&self, hash: PaymentHash) -> Result<Option<Entry>, Error> {
+        Ok(self.shared.wallet.entry(hash).await?)
     }
 
     /// Every payment in the wallet that was made, the newest first.

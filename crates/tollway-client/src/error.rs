@@ -215,6 +215,9 @@ pub enum HttpErrorKind {
     /// The file that should have been sent cannot be read.
     #[error("the request's body cannot be read")]
     RequestBody,
+    /// The body is longer than is held in memory at once: read it piece by piece.
+    #[error("the body is longer than is held in memory")]
+    TooLong,
     /// The connection ended or spoke nonsense. What was asked may have been done.
     #[error("the connection broke")]
     Broken,

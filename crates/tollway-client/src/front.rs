@@ -6,11 +6,12 @@ use http::{HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use url::Url;
 
+use crate::body::Body;
 use crate::client::Client;
 use crate::error::Error;
 use crate::observe::Observer;
 use crate::quote::{Price, Quote};
-use crate::request::{BadRequest, Body, Request};
+use crate::request::{BadRequest, Request};
 use crate::response::Response;
 use crate::terms::Terms;
 

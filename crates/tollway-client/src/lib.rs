@@ -46,6 +46,7 @@
 
 mod agree;
 mod ask;
+mod body;
 mod builder;
 mod client;
 mod error;
@@ -67,12 +68,14 @@ mod resume;
 mod scope;
 mod target;
 mod terms;
+mod timing;
 mod tls;
 mod transport;
 mod wallet;
 mod way;
 mod wire;
 
+pub use body::Body;
 pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
 pub use error::{Error, HttpError, HttpErrorKind, MoneyMoved, RedirectError};
@@ -88,11 +91,12 @@ pub use policy::{
     Policy, Proposal, SchemeName, Scope, Span, UnknownScheme, Window,
 };
 pub use quote::{Price, Quote};
-pub use request::{BadRequest, Body, Request};
+pub use request::{BadRequest, Request};
 pub use response::{Payment, Response};
 pub use resume::Ending;
 pub use target::{NotATarget, Target};
 pub use terms::Terms;
+pub use timing::Timings;
 pub use tls::{Identity, TlsOptions, TlsVersion};
 pub use transport::{Cookies, Family, HttpVersion, Local, ProxiedScheme, Proxy, Transport};
 pub use wallet::{

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, Version};
 use l402::{Challenge, Msat, PaymentHash};
 
 use crate::origin::Origin;
+use crate::timing::Timings;
 use crate::wallet::Receipt;
 
 /// A point that has just been passed.
@@ -29,6 +30,8 @@ pub enum Step<'a> {
         version: Version,
         /// The headers: the server's own text.
         headers: Headers<'a>,
+        /// The points that were passed on the way, where they are measured.
+        timings: Timings,
     },
     /// A token that was paid for is not taken. It is kept, and reported here.
     Refused {

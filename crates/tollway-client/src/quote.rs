@@ -51,7 +51,7 @@ pub struct Price {
 
 /// Sends the request with what was paid for it, and pays nothing. Whoever bought it is us, or is gone:
 /// nobody else buys from there meanwhile.
-pub(crate) async fn collect(mut call: Call<'_>) -> Result<Quote, Error> {
+pub(crate) async fn collect(call: Call<'_>) -> Result<Quote, Error> {
     let claim = call.claim().await?;
     quote(call, Some(&claim)).await
 }

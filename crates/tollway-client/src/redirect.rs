@@ -9,12 +9,13 @@ use http::{Method, StatusCode};
 use l402::PaymentHash;
 
 use crate::ask::{Bill, Call};
+use crate::body::Body;
 use crate::client::Shared;
 use crate::error::{Error, MoneyMoved, RedirectError};
 use crate::fetch::fetch;
 use crate::observe::Observer;
 use crate::quote::{Quote, collect, quote};
-use crate::request::{Body, Request};
+use crate::request::Request;
 use crate::response::{Payment, Response};
 use crate::wallet::Receipt;
 
@@ -109,7 +110,7 @@ fn next(hop: &Request, response: &Response) -> Result<Request, RedirectError> {
         private.iter().for_each(|name| drop(next.headers.remove(name)));
     }
     (next.terms, next.quoted, next.buy_again) = (hop.terms, hop.quoted, hop.buy_again);
-    next.trust_redirects = hop.trust_redirects;
+    (next.trust_redirects, next.send_rate) = (hop.trust_redirects, hop.send_rate);
     next.keep_post.clone_from(&hop.keep_post);
     Ok(next)
 }

@@ -2,31 +2,22 @@
 //! it again.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::num::NonZeroU64;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use http_body::{Frame, SizeHint};
 use l402::flow::NotTaken;
 use l402::{Msat, Secret};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, ReadBuf};
 use url::Url;
 
+use crate::body::{Body, Source};
 use crate::origin::Origin;
 use crate::quote::Price;
 use crate::target::Target;
 use crate::terms::Terms;
-
-/// How much of a file is read at a time, in bytes.
-const PIECE: usize = 64 * 1024;
 
 /// One request, with what the caller agrees to for it.
 #[derive(Clone)]
@@ -39,6 +30,7 @@ pub struct Request {
     pub(crate) terms: Option<Terms>,
     pub(crate) quoted: Option<Msat>,
     pub(crate) buy_again: bool,
+    pub(crate) send_rate: Option<NonZeroU64>,
     pub(crate) redirects: u32,
     pub(crate) keep_post: Vec<StatusCode>,
     pub(crate) trust_redirects: bool,
@@ -97,6 +89,7 @@ impl Request {
             terms: None,
             quoted: None,
             buy_again: false,
+            send_rate: None,
             redirects: 0,
             keep_post: Vec::new(),
             trust_redirects: false,
@@ -153,6 +146,13 @@ impl Request {
     #[must_use]
     pub const fn buy_again(mut self) -> Self {
         self.buy_again = true;
+        self
+    }
+
+    /// Sends the body no faster than so many bytes a second.
+    #[must_use]
+    pub const fn send_rate(mut self, bytes_per_second: NonZeroU64) -> Self {
+        self.send_rate = Some(bytes_per_second);
         self
     }
 
@@ -247,91 +247,6 @@ impl Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {}{})", self.method, self.origin, self.path())
-    }
-}
-
-/// What a request sends, in a form that can be sent again.
-#[derive(Clone, Default)]
-pub struct Body(Source);
-
-#[derive(Clone, Default)]
-enum Source {
-    #[default]
-    Empty,
-    Bytes(Bytes),
-    File(Arc<PathBuf>),
-}
-
-impl Body {
-    /// A file, opened anew and read from its start each time that it is sent. It is never held in
-    /// memory whole.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(Source::File(Arc::new(path.into())))
-    }
-
-    /// What the HTTP client takes. Opens the file, if it is one.
-    pub(crate) async fn open(&self) -> io::Result<Option<reqwest::Body>> {
-        match &self.0 {
-            Source::Empty => Ok(None),
-            Source::Bytes(bytes) => Ok(Some(bytes.clone().into())),
-            Source::File(path) => {
-                let file = tokio::fs::File::open(&**path).await?;
-                let left = file.metadata().await?.len();
-                Ok(Some(reqwest::Body::wrap(FileBody { file, left })))
-            }
-        }
-    }
-}
-
-impl<T: Into<Bytes>> From<T> for Body {
-    fn from(bytes: T) -> Self {
-        Self(Source::Bytes(bytes.into()))
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Source::Empty => f.write_str("Body(empty)"),
-            Source::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Source::File(path) => write!(f, "Body(file {})", path.display()),
-        }
-    }
-}
-
-/// A file of a length that is said in advance, so that it can be sent without chunking.
-struct FileBody {
-    file: tokio::fs::File,
-    left: u64,
-}
-
-impl http_body::Body for FileBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        let most = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
-        let mut piece = vec![0; most];
-        let mut buffer = ReadBuf::new(&mut piece);
-        ready!(Pin::new(&mut self.file).poll_read(context, &mut buffer))?;
-        let read = buffer.filled().len();
-        if read == 0 {
-            let shrunk = io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter");
-            return Poll::Ready(Some(Err(shrunk)));
-        }
-        piece.truncate(read);
-        self.left -= u64::try_from(read).expect("a piece is short");
-        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
     }
 }
 

@@ -7,9 +7,13 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::error::{HttpError, HttpErrorKind};
+use crate::timing::Timings;
 use crate::wallet::Receipt;
 use crate::way::ResponseBody;
 use crate::wire::Answer;
+
+/// How long a body may be that is held in memory, unless it is said, in bytes.
+const LONGEST: usize = 64 << 20;
 
 /// A response, whatever its status. Its body has yet to arrive.
 #[derive(Debug)]
@@ -91,6 +95,13 @@ impl Response {
         self.answer.head().remote_addr()
     }
 
+    /// The points that the sending which was answered passed on its way; those of an earlier one, before
+    /// a payment, are in [`Step::Answered`](crate::Step::Answered). Empty unless the transport
+    /// [measures](crate::Transport::measured) them.
+    pub const fn timings(&self) -> Timings {
+        self.answer.timings()
+    }
+
     /// The server's own word that it has taken the payment, where it gives one and it is about that
     /// payment.
     pub fn charge_receipt(&self) -> Option<ChargeReceipt> {
@@ -145,13 +156,27 @@ impl Response {
         })
     }
 
-    /// The whole body. It is held in memory: for one of unknown length use [`Response::chunk`].
+    /// The whole body, held in memory: up to 64 MiB of it. For a longer one use
+    /// [`Response::bytes_up_to`], or [`Response::chunk`], which holds one piece.
     ///
     /// # Errors
-    /// As [`Response::chunk`].
-    pub async fn bytes(mut self) -> Result<Bytes, HttpError> {
+    /// As [`Response::bytes_up_to`].
+    pub async fn bytes(self) -> Result<Bytes, HttpError> {
+        self.bytes_up_to(LONGEST).await
+    }
+
+    /// The whole body, if it is no longer than so many bytes.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`]; [`HttpErrorKind::TooLong`] for a longer body, of which no more than that
+    /// was read.
+    pub async fn bytes_up_to(mut self, longest: usize) -> Result<Bytes, HttpError> {
         let mut body = BytesMut::new();
         while let Some(piece) = self.chunk().await? {
+            if piece.len() > longest.saturating_sub(body.len()) {
+                let origin = self.answer.origin().clone();
+                return Err(HttpError { origin, kind: HttpErrorKind::TooLong, source: None });
+            }
             body.extend_from_slice(&piece);
         }
         Ok(body.freeze())

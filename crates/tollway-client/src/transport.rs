@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::client::Resumption;
 use url::Url;
 
 use crate::builder::BuildError;
+use crate::timing;
 use crate::tls::TlsOptions;
 
 /// How servers are reached.
@@ -38,6 +40,8 @@ pub struct Transport {
     pub tls: TlsOptions,
     /// Cookies are sent from there, and kept there.
     pub cookies: Option<Arc<dyn Cookies>>,
+    /// Whether the points on the way are measured: see [`Response::timings`](crate::Response::timings).
+    pub measured: bool,
 }
 
 /// Which version of HTTP is spoken.
@@ -130,7 +134,12 @@ impl Transport {
         mut http: reqwest::ClientBuilder,
     ) -> Result<reqwest::ClientBuilder, BuildError> {
         let failed = |e: reqwest::Error| BuildError::Http(e.into());
-        http = http.tls_backend_preconfigured(self.tls.config(self.version)?);
+        let mut tls = self.tls.config(self.version)?;
+        if self.measured {
+            tls.resumption = Resumption::store(Arc::new(timing::Sessions::new()));
+            http = http.connector_layer(timing::Connecting);
+        }
+        http = http.tls_backend_preconfigured(tls);
         http = match self.version {
             HttpVersion::Any => http,
             HttpVersion::Http1 => http.http1_only(),
@@ -141,7 +150,7 @@ impl Transport {
             let made = proxy.build().map_err(failed)?;
             http = http.proxy(made.no_proxy(reqwest::NoProxy::from_string(&self.no_proxy)));
         }
-        if !self.hosts.is_empty() || self.family != Family::Any {
+        if !self.hosts.is_empty() || self.family != Family::Any || self.measured {
             let hosts = self.hosts.clone();
             http = http.dns_resolver(Names { hosts: Arc::new(hosts), family: self.family });
         }
@@ -242,6 +251,7 @@ impl Resolve for Names {
                 Some(addrs) => addrs,
                 None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
             };
+            timing::looked_up();
             let taken: Vec<_> = found.into_iter().filter(|addr| family.takes(addr.ip())).collect();
             if taken.is_empty() {
                 return Err("the host has no address of the family that is asked for".into());

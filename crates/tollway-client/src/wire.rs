@@ -15,6 +15,7 @@ use crate::builder::BuildError;
 use crate::error::{HttpError, HttpErrorKind};
 use crate::origin::Origin;
 use crate::request::Request;
+use crate::timing::{self, Timings};
 use crate::transport::Transport;
 use crate::wallet::Token;
 use crate::way::{Source, Way};
@@ -106,16 +107,21 @@ impl Wire {
         {
             headers.insert(COOKIE, cookies);
         }
-        let body = request.body.open().await;
+        let body = request.body.open(request.send_rate).await;
         let body = body.map_err(|e| failed(HttpErrorKind::RequestBody)(e.into()))?;
         let sending = self.http.send(request, headers, body);
-        match tokio::time::timeout(self.timeouts.answer, sending).await {
+        let sending = tokio::time::timeout(self.timeouts.answer, sending);
+        let (sent, timings) = match self.transport.measured {
+            true => timing::measure(sending).await,
+            false => (sending.await, Timings::default()),
+        };
+        match sent {
             Ok(Ok(head)) => {
                 if let Some(jar) = &self.transport.cookies {
                     jar.received(&request.url, &mut head.headers().get_all(SET_COOKIE).iter());
                 }
                 let (origin, idle) = (request.origin.clone(), self.timeouts.idle);
-                Ok(Answer { head, origin, idle })
+                Ok(Answer { head, origin, idle, timings })
             }
             Ok(Err(error)) => Err(error),
             Err(elapsed) => Err(failed(HttpErrorKind::Timeout)(elapsed.into())),
@@ -161,11 +167,16 @@ pub(crate) struct Answer {
     head: reqwest::Response,
     origin: Origin,
     idle: Duration,
+    timings: Timings,
 }
 
 impl Answer {
     pub(crate) fn into_head(self) -> reqwest::Response {
         self.head
+    }
+
+    pub(crate) const fn timings(&self) -> Timings {
+        self.timings
     }
 
     pub(crate) const fn origin(&self) -> &Origin {

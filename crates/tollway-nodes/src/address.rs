@@ -16,7 +16,7 @@ const REPEATED: &str = "relay";
 /// What is said of a secret that stands where only its place may stand.
 pub(crate) const IN_THE_URL: &str = "must say where it is kept, for URLs are seen by others: write it \
                                      into a file that only you can read, and give file:/path/to/it, \
-                                     or env:NAME for an environment variable";
+                                     env:NAME for an environment variable, or keyring:NAME";
 
 /// A URL with a host, and what of it the driver has not asked for yet.
 #[derive(Debug)]

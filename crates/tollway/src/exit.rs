@@ -99,7 +99,8 @@ impl Exit {
             | Failure::NoChain
             | Failure::NoRoom { .. }
             | Failure::Config { .. }
-            | Failure::Secret(_) => Self::Usage,
+            | Failure::Secret(_)
+            | Failure::Place(_) => Self::Usage,
         }
     }
 

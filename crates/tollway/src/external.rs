@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use anstyle::AnsiColor;
 use async_trait::async_trait;
 use l402::{
     Invoice, Msat, Network, NodeError, NodeErrorKind, OpenError, Outcome, Paid, PayError, PayOrder,
@@ -119,7 +120,11 @@ impl fmt::Display for ToPay {
         if let Ok(code) = QrCode::new(self.invoice.to_uppercase())
             && self.show_qr
         {
-            writeln!(f, "{}", code.render::<Dense1x2>().build())?;
+            // Dark on light, whatever the terminal's own colours are: many readers know no other.
+            let style = AnsiColor::Black.on(AnsiColor::BrightWhite);
+            for line in code.render::<Dense1x2>().build().lines() {
+                writeln!(f, "{style}{line}{style:#}")?;
+            }
         }
         writeln!(f, "{}", escape(&self.invoice))?;
         write!(f, "then run the same command again with `--preimage file:PATH`, `env:NAME` or `-`")

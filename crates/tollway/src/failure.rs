@@ -9,7 +9,7 @@ use http::StatusCode;
 use l402::caveat::AttenuateError;
 use l402::{InvoiceError, OpenError, PaymentHash, TokenError};
 use tollway_client::transfer::{BadTokenFile, ImportError};
-use tollway_client::{HttpError, MoneyMoved, WalletError};
+use tollway_client::{HttpError, KeyError, MoneyMoved, WalletError};
 use tollway_gateway::{Mistakes, SecretError};
 use tollway_ldk::DevnetError;
 use tollway_purse::BindError;
@@ -20,6 +20,7 @@ use crate::fetch::refusal;
 use crate::fetch::sink::LONGEST_IN_JSON;
 use crate::node::NodeFailure;
 use crate::proxy::authority::AuthorityError;
+use crate::secrets::PlaceError;
 use crate::settings::BadSettings;
 
 /// A command failed. Messages may quote hostile text: whoever prints one escapes it.
@@ -81,6 +82,9 @@ pub(crate) enum Failure {
     /// The wallet could not be opened.
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    /// A secret cannot be had from where it is kept, or not be kept there.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The HTTP client could not be put together.
     #[error(transparent)]
     Client(#[from] tollway_client::BuildError),
@@ -238,7 +242,7 @@ impl Failure {
             Self::Import(_) | Self::TokenFile(_) => "bad_import",
             Self::Authority(_) => "authority",
             Self::NoCommand(_) => "bad_request",
-            Self::Secret(_) => "secret",
+            Self::Secret(_) | Self::Place(_) => "secret",
             Self::Gateway(_) => "gateway",
             Self::AdminDoor(_) => "admin_door",
             Self::AdminAsk(_) => "admin",
@@ -302,6 +306,9 @@ impl Failure {
             Self::BrokeOff(_) | Self::TooSlow | Self::Compressed(_) => {
                 "run the same command again: what was paid for is not paid for again"
             }
+            Self::Wallet(WalletError::Sealed { .. } | WalletError::Key(KeyError::Wrong)) => {
+                "name its key by `--wallet-key`, as `file:PATH`, `env:NAME` or `keyring:NAME`"
+            }
             Self::Fetch(error) => return refusal::hint(error).map(str::to_owned),
             Self::Node(failure) => return failure.hint(),
             Self::AdminAsk(error) => return error.hint().map(str::to_owned),
@@ -320,6 +327,7 @@ impl Failure {
             | Self::Open(_)
             | Self::Wallet(_)
             | Self::Client(_)
+            | Self::Place(_)
             | Self::Config { .. }
             | Self::Secret(_)
             | Self::Gateway(_)

@@ -19,6 +19,7 @@ mod output;
 mod pay;
 mod proxy;
 mod rates;
+mod secrets;
 mod serve;
 mod settings;
 mod shell;

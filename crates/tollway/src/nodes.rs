@@ -6,11 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use l402::{Driver, Invoicer, Network, Node, NodeUrl, OpenError, Operator, Payer, Secret, node};
+use l402::{Driver, Invoicer, Network, Node, NodeUrl, OpenError, Operator, Payer, node};
 use percent_encoding::percent_decode_str;
 use tollway_ldk::Ldk;
 
 use crate::failure::Failure;
+use crate::secrets::Place;
 use crate::shell::Shell;
 
 /// The embedded node, and whatever else can be driven.
@@ -21,7 +22,7 @@ fn drivers() -> Vec<&'static dyn Driver> {
 
 /// Opens whatever the URL names. A path in it may begin with `~/`.
 pub(crate) async fn open(url: &NodeUrl, shell: &Shell) -> Result<Node, OpenError> {
-    node::open(&whole(url, shell)?, &drivers()).await
+    node::open(&whole(url, shell).await?, &drivers()).await
 }
 
 /// The half that can spend.
@@ -39,19 +40,19 @@ pub(crate) async fn open_invoicer(
 }
 
 /// Where the embedded node of that URL is kept, and on which network it is; none for another kind.
-pub(crate) fn embedded(
+pub(crate) async fn embedded(
     url: &NodeUrl,
     shell: &Shell,
 ) -> Result<Option<(PathBuf, Network)>, OpenError> {
     if !Ldk.schemes().contains(&url.scheme()) {
         return Ok(None);
     }
-    Ldk::place(&whole(url, shell)?).map(Some)
+    Ldk::place(&whole(url, shell).await?).map(Some)
 }
 
 /// Its owner's side, which is there even where the node is not ready to be used.
 pub(crate) async fn operate(url: &NodeUrl, shell: &Shell) -> Result<Arc<dyn Operator>, OpenError> {
-    node::operate(&whole(url, shell)?, &drivers()).await
+    node::operate(&whole(url, shell).await?, &drivers()).await
 }
 
 /// The refusal of a node that was opened and lacks one side.
@@ -67,16 +68,19 @@ fn bad(url: &NodeUrl, parameter: &str, problem: String) -> OpenError {
     OpenError::BadUrl { driver, parameter: parameter.to_owned(), problem }
 }
 
-/// The URL with its `~/` spelled out, and with the secrets that the environment keeps for it.
-fn whole(url: &NodeUrl, shell: &Shell) -> Result<NodeUrl, OpenError> {
+/// The URL with its `~/` spelled out, and with the secrets that the environment or the system's
+/// keyring keeps for it. Files the driver reads itself.
+async fn whole(url: &NodeUrl, shell: &Shell) -> Result<NodeUrl, OpenError> {
     let mut whole = at_home(url, shell);
     for (parameter, place) in places(url.expose()) {
-        let Some(name) = place.strip_prefix("env:") else { continue };
-        let secret = shell.variable(name).filter(|secret| !secret.is_empty()).ok_or_else(|| {
-            let problem = format!("is to be in the environment variable {name}, which is not set");
-            bad(url, &parameter, problem)
-        })?;
-        whole = whole.with_secret(place, Secret::new(secret));
+        let named = match place.parse() {
+            Ok(Place::File(_)) | Err(_) => continue,
+            Ok(named) => named,
+        };
+        let secret = named.read(shell).await;
+        let secret =
+            secret.map_err(|error| bad(url, &parameter, format!("cannot be had: {error}")))?;
+        whole = whole.with_secret(place, secret);
     }
     Ok(whole)
 }
@@ -101,7 +105,7 @@ fn places(url: &str) -> Vec<(String, String)> {
 }
 
 fn is_place(text: &str) -> bool {
-    text.starts_with("env:") || text.starts_with("file:")
+    ["env:", "file:", "keyring:"].iter().any(|kind| text.starts_with(kind))
 }
 
 /// The files of secrets that the URL names and that others than their owner can read. Certificates

@@ -9,14 +9,15 @@ use async_trait::async_trait;
 use clap::Args;
 use l402::{Msat, Network, NodeUrl, OpenError, Payer};
 use tollway_client::{
-    Approval, Approver, Client, ClientBuilder, PayerSource, Policy, Proposal, SchemeName,
-    SqliteWallet, Terms,
+    Approval, Approver, Client, ClientBuilder, KeyError, KeySource, PayerSource, Policy, Proposal,
+    SchemeName, SqliteWallet, Terms, WalletKey,
 };
 
 use crate::external::{External, read_preimage};
 use crate::failure::Failure;
 use crate::fetch::flags::AskError;
 use crate::rates::RateSource;
+use crate::secrets::{Place, PlaceError};
 use crate::settings::Settings;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, escape, paint};
@@ -83,6 +84,28 @@ pub(crate) struct WalletFlags {
     /// Where tokens, proofs and payments not yet ended are kept
     #[arg(long, value_name = "FILE", env = "TOLLWAY_WALLET")]
     wallet: Option<PathBuf>,
+
+    /// Where the key of a sealed wallet is: `file:PATH`, `env:NAME` or `keyring:NAME`
+    #[arg(long, value_name = "SOURCE", env = "TOLLWAY_WALLET_KEY")]
+    wallet_key: Option<String>,
+}
+
+/// A key that is read when a wallet turns out to be sealed.
+struct Key<'a> {
+    place: Place,
+    shell: &'a Shell,
+}
+
+#[async_trait]
+impl KeySource for Key<'_> {
+    async fn key(&self) -> Result<WalletKey, KeyError> {
+        let text = self.place.read(self.shell).await;
+        let absent = |error: PlaceError| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            KeyError::Absent(format!("{error}{}", cause.unwrap_or_default()))
+        };
+        Ok(WalletKey::read(&text.map_err(absent)?))
+    }
 }
 
 // A payment by somebody else's wallet.
@@ -105,23 +128,26 @@ pub(crate) struct ExternalFlags {
 impl WalletFlags {
     /// Opens the wallet, and makes it where there is none.
     pub(crate) async fn open(&self, shell: &Shell) -> Result<Arc<SqliteWallet>, Failure> {
-        let set = match &self.wallet {
-            Some(file) => Some(file.clone()),
-            None => Settings::load(shell)?.wallet,
-        };
-        self.open_at(set, shell).await
+        self.open_with(&Settings::load(shell)?, shell).await
     }
 
-    async fn open_at(
+    async fn open_with(
         &self,
-        set: Option<PathBuf>,
+        settings: &Settings,
         shell: &Shell,
     ) -> Result<Arc<SqliteWallet>, Failure> {
-        let file = match self.wallet.clone().or(set) {
-            Some(file) => file,
+        let file = match self.wallet.as_ref().or(settings.wallet.as_ref()) {
+            Some(file) => file.clone(),
             None => shell.need_folder()?.join("wallet.sqlite"),
         };
-        Ok(Arc::new(SqliteWallet::open(file).await?))
+        let wallet = match self.wallet_key.as_ref().or(settings.wallet_key.as_ref()) {
+            Some(place) => {
+                let key = Key { place: place.parse()?, shell };
+                SqliteWallet::open_with(file, &key).await?
+            }
+            None => SqliteWallet::open(file).await?,
+        };
+        Ok(Arc::new(wallet))
     }
 }
 
@@ -162,7 +188,7 @@ impl PayFlags {
         let mut terms = Terms::up_to(self.max_cost.or(policy.max_cost).unwrap_or(MODEST));
         terms.max_fee = self.max_fee.or(policy.max_fee).unwrap_or(terms.max_fee);
         terms.patience = Duration::from_secs(self.patience);
-        let wallet = self.wallet.open_at(settings.wallet, shell).await?;
+        let wallet = self.wallet.open_with(&settings, shell).await?;
         let external = match external {
             Some(external) => external.source(&wallet, shell)?,
             None => None,

@@ -40,6 +40,10 @@ pub(crate) struct Settings {
     /// The wallet, unless a flag or `$TOLLWAY_WALLET` names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wallet: Option<PathBuf>,
+    /// Where the key of a sealed wallet is, unless a flag or `$TOLLWAY_WALLET_KEY` says it:
+    /// `file:PATH`, `env:NAME` or `keyring:NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wallet_key: Option<String>,
     /// What may be paid.
     pub(crate) policy: Policy,
     /// Where the price of a bitcoin is found.

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use age::secrecy::SecretString;
+use age::secrecy::{ExposeSecret as _, SecretString};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -90,6 +90,23 @@ impl fmt::Debug for WalletKey {
 }
 
 impl WalletKey {
+    /// A new identity, and its text for whoever keeps it.
+    pub fn generate() -> (Self, Secret<String>) {
+        let text = age::x25519::Identity::generate().to_string().expose_secret().to_owned();
+        (Self::Identity(Secret::new(text.clone())), Secret::new(text))
+    }
+
+    /// What a file or a keyring holds: an identity where a line begins as one, otherwise the first
+    /// line is a passphrase.
+    pub fn read(text: &Secret<String>) -> Self {
+        let is_identity = |line: &str| line.trim_start().starts_with("AGE-SECRET-KEY-");
+        let text = text.expose();
+        if text.lines().any(is_identity) {
+            return Self::Identity(Secret::new(text.clone()));
+        }
+        Self::Passphrase(Secret::new(text.lines().next().unwrap_or_default().to_owned()))
+    }
+
     /// The file's own key, as it may stand in the file.
     pub(super) fn wrap(&self, key: &FileKey) -> Result<String, KeyError> {
         let key = key.0.expose();
@@ -212,17 +229,18 @@ mod tests {
 
     #[test]
     fn an_identity_opens_what_was_wrapped_for_it() {
-        use age::secrecy::ExposeSecret;
-
-        let made = age::x25519::Identity::generate().to_string();
-        let text = format!("# made for a test\n{}\n", made.expose_secret());
-        let key = WalletKey::Identity(Secret::new(text));
+        let (_, made) = WalletKey::generate();
+        let text = Secret::new(format!("# made for a test\n{}\n", made.expose()));
+        let key = WalletKey::read(&text);
         let file = FileKey::random().unwrap();
         let wrapped = key.wrap(&file).unwrap();
         assert_eq!(key.unwrap(&wrapped).unwrap().0.expose(), file.0.expose());
-        let other = age::x25519::Identity::generate().to_string();
-        let other = WalletKey::Identity(Secret::new(other.expose_secret().to_owned()));
+        let (other, _) = WalletKey::generate();
         assert_eq!(other.unwrap(&wrapped).unwrap_err(), KeyError::Wrong);
+        let passphrase = WalletKey::read(&Secret::new("correct horse\n".to_owned()));
+        assert!(
+            matches!(passphrase, WalletKey::Passphrase(text) if text.expose() == "correct horse")
+        );
         let none = WalletKey::Identity(Secret::new("hunter2".to_owned()));
         assert_eq!(none.unwrap(&wrapped).unwrap_err(), KeyError::Identity);
         assert_eq!(format!("{key:?}"), "Identity(secret)");

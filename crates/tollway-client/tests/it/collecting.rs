@@ -13,7 +13,6 @@ use tollway_client::{
 use crate::buying::{get, sat, terms, text};
 use crate::seller::{Door, Rules, Seller};
 
-/// A client, and its wallet.
 fn client(buyer: &FakeNode, wallet: &Arc<dyn Wallet>) -> Client {
     Client::builder(Arc::clone(wallet), terms()).payer(buyer.payer()).build().unwrap()
 }
@@ -93,6 +92,26 @@ async fn only_the_proof_that_is_named_is_shown() {
     let quoted = client.collect(&get(&seller.url("/b")), hash, &Unobserved).await.unwrap();
     assert!(matches!(quoted, Quote::Price(_)), "{quoted:?}");
     assert_eq!(buyer.orders().len(), 2);
+}
+
+/// Text that a server chose, by a redirect, is not read as something that the wallet has sealed.
+#[tokio::test]
+async fn a_query_is_never_taken_for_something_sealed() {
+    let (_folder, wallets) = wallets().await;
+    for wallet in wallets {
+        for query in ["sealed1:AAAA", "", "?", "?sealed1:"] {
+            let (buyer, node) = FakeNetwork::pair();
+            let seller = Seller::start(&node, Rules::default()).await;
+            let client = client(&buyer, &wallet);
+            let request = get(&seller.url(&format!("/weather?{query}")));
+            let hash = pay_in_vain(&client, &seller, &request).await;
+            let entry = wallet.entry(hash).await.unwrap().unwrap();
+            let kept = entry.token().unwrap().query.as_ref().unwrap().expose().clone();
+            assert_eq!(kept, query);
+            client.collect(&request, hash, &Unobserved).await.unwrap();
+        }
+        assert_eq!(wallet.entries().await.unwrap().len(), 4);
+    }
 }
 
 #[tokio::test]

@@ -31,15 +31,25 @@ struct Selling {
     keyring: Keyring,
     heard: Mutex<Vec<(String, Bytes)>>,
     message: &'static str,
+    /// What stands before the trailers; without it, headers stand for them.
+    before: Option<&'static [u8]>,
 }
 
 impl Selling {
     async fn start(node: &FakeNode, message: &'static str) -> (SocketAddr, Arc<Self>) {
+        Self::start_with(node, message, None).await
+    }
+
+    async fn start_with(
+        node: &FakeNode,
+        message: &'static str,
+        before: Option<&'static [u8]>,
+    ) -> (SocketAddr, Arc<Self>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let keyring = Keyring::new(MasterKey::new([7; 32]), vec![]);
         let heard = Mutex::default();
-        let selling = Arc::new(Self { node: node.clone(), keyring, heard, message });
+        let selling = Arc::new(Self { node: node.clone(), keyring, heard, message, before });
         let shared = Arc::clone(&selling);
         tokio::spawn(async move {
             loop {
@@ -87,11 +97,18 @@ impl Selling {
         let hour = Duration::from_secs(3600);
         let invoice = self.node.invoice(sat(10), "grpc", hour).await.unwrap();
         let token = self.keyring.mint(invoice.payment_hash(), [1; 28], ["services=weather:0"]);
-        let headers = answer.headers_mut();
-        headers.insert("grpc-status", HeaderValue::from_static("13"));
-        headers.insert("grpc-message", HeaderValue::from_static(self.message));
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("13"));
+        trailers.insert("grpc-message", HeaderValue::from_static(self.message));
         for line in scheme::ask(&token, &invoice) {
-            headers.append("www-authenticate", line);
+            answer.headers_mut().append("www-authenticate", line);
+        }
+        match self.before {
+            None => answer.headers_mut().extend(trailers),
+            Some(before) => {
+                let frames = [Ok(Frame::data(before.into())), Ok(Frame::trailers(trailers))];
+                *answer.body_mut() = StreamBody::new(futures_util::stream::iter(frames)).boxed();
+            }
         }
         answer
     }
@@ -125,6 +142,18 @@ async fn a_tonic_client_pays_once_and_uses_its_token() {
     let heard = selling.heard.lock().unwrap().clone();
     assert_eq!(heard.len(), 3);
     assert!(heard.iter().all(|call| *call == heard[0] && call.0 == "/weather.Weather/Echo"));
+}
+
+/// Trailers that come by themselves, behind a head that has said nothing of a status yet.
+#[tokio::test]
+async fn a_bill_in_the_trailers_is_paid_and_one_behind_a_message_is_not() {
+    for (before, orders) in [(&b""[..], 1), (&b"\0\0\0\0\0"[..], 0)] {
+        let (buyer, node) = FakeNetwork::pair();
+        let (address, _) = Selling::start_with(&node, "payment required", Some(before)).await;
+        let echoed = echo(client(&buyer), address).await;
+        assert_eq!(echoed.is_ok(), orders == 1, "{echoed:?}");
+        assert_eq!(buyer.orders().len(), orders);
+    }
 }
 
 /// The same code with another message is the application's own failure.

@@ -152,6 +152,24 @@ async fn a_body_that_dawdles_holds_up_no_payment_and_no_caller() {
     assert_eq!(buyer.orders().len(), 1);
 }
 
+/// A body without an end is given up where the caller's patience ends, and what was paid for is kept.
+#[tokio::test]
+async fn a_body_that_is_held_in_memory_has_an_end() {
+    let (buyer, node) = FakeNetwork::pair();
+    let seller = Seller::start(&node, Rules::default()).await;
+    let client = client(&buyer);
+    let whole = "GET /weather ";
+    for (longest, is_read) in [(whole.len(), true), (whole.len() - 1, false), (0, false)] {
+        let response = client.fetch(&get(&seller.url("/weather"))).await.unwrap();
+        let read = response.bytes_up_to(longest).await;
+        match read {
+            Ok(body) => assert!(is_read && body == whole),
+            Err(error) => assert!(!is_read && error.kind == HttpErrorKind::TooLong, "{error:?}"),
+        }
+    }
+    assert_eq!(buyer.orders().len(), 1);
+}
+
 #[tokio::test]
 async fn a_402_to_head_is_paid_once_and_answered_by_head() {
     let (buyer, node) = FakeNetwork::pair();

@@ -46,6 +46,10 @@ fn token(id: &str, invoice: &Invoice) -> String {
         "66" => [&[0, 0][..], &hash, &[9; 32]].concat(),
         "32" => hash.to_vec(),
         "33" => [&[0xff][..], &hash].concat(),
+        "66 as version 1" => {
+            let id = [&[0, 0][..], &hash, &[9; 32]].concat();
+            return STANDARD.encode(version_1(&Macaroon::mint(&RootKey::new([1; 32]), &id)));
+        }
         "other" => [&[0, 0][..], &[8; 32], &[9; 32]].concat(),
         "opaque" => return "opaque-~token.1".to_owned(),
         "json" => {
@@ -55,6 +59,22 @@ fn token(id: &str, invoice: &Invoice) -> String {
         other => panic!("{other}"),
     };
     Macaroon::mint(&RootKey::new([1; 32]), &id).to_base64()
+}
+
+/// The same in the older form: packets with their length in hexadecimal digits.
+fn version_1(macaroon: &Macaroon) -> Vec<u8> {
+    let bytes = macaroon.to_bytes();
+    let signature = &bytes[bytes.len() - 32..];
+    let fields = [
+        ("location", &b"lsat"[..]),
+        ("identifier", macaroon.identifier()),
+        ("signature", signature),
+    ];
+    let packets = fields.map(|(name, value)| {
+        let length = 4 + name.len() + 1 + value.len() + 1;
+        [format!("{length:04x}{name} ").as_bytes(), value, b"\n"].concat()
+    });
+    packets.concat()
 }
 
 /// Answers as was recorded, and keeps what it was shown.

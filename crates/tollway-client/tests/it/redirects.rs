@@ -1,10 +1,12 @@
 //! Redirects: followed when asked, and never a way to a credential or to a bill of somebody else's.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 use testkit::{FakeNetwork, Origin};
-use tollway_client::{Error, MoneyMoved, Payment, RedirectError, Request};
+use tollway_client::{Client, Error, MemoryWallet, MoneyMoved, Payment, RedirectError, Request};
 
-use crate::buying::{client, get, text};
+use crate::buying::{client, get, terms, text};
 use crate::seller::{Rules, Seller};
 
 /// Free paths that lead elsewhere.
@@ -45,7 +47,8 @@ async fn a_credential_never_follows_a_redirect_to_another_origin() {
     let mut rules = Rules::default();
     rules.redirects.insert("/file".to_owned(), (302, elsewhere.url("/blob")));
     let seller = Seller::start(&node, rules).await;
-    let client = client(&buyer);
+    let client = Client::builder(Arc::new(MemoryWallet::new()), terms()).payer(buyer.payer());
+    let client = client.second_authorization().build().unwrap();
     let request = get(&seller.url("/file")).follow(3);
     let request = request.header("cookie".parse().unwrap(), "a=b".parse().unwrap());
     let request = request.header("authorization".parse().unwrap(), "Bearer x".parse().unwrap());

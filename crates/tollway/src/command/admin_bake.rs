@@ -65,7 +65,7 @@ impl Command for AdminBake {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Make a credential for administrators";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

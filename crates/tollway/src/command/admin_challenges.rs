@@ -42,7 +42,7 @@ impl Command for AdminChallenges {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "List what a gateway asked for";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -44,7 +44,7 @@ impl Command for AdminConfig {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "See the configuration in force, or check another";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

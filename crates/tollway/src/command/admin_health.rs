@@ -34,7 +34,7 @@ impl Command for AdminHealth {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "See whether node, store, configuration and upstreams are in order";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

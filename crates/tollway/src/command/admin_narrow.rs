@@ -58,7 +58,7 @@ impl Command for AdminNarrow {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Make a credential out of another that may do less";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

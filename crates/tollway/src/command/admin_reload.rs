@@ -36,7 +36,7 @@ impl Command for AdminReload {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Have a gateway read its configuration again";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

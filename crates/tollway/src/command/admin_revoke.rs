@@ -39,7 +39,7 @@ impl Command for AdminRevoke {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Revoke a token, or an administrator's credential";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -85,7 +85,9 @@ impl Command for AdminService {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Show, add, replace, remove or reorder services of a gateway that runs";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command)
+            .about(about)
+            .after_help(AFTER_HELP)
             .subcommand_required(true)
             .arg_required_else_help(true)
     }

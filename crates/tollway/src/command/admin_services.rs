@@ -34,7 +34,7 @@ impl Command for AdminServices {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "List the services of a gateway that runs";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

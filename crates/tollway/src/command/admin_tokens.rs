@@ -47,7 +47,7 @@ impl Command for AdminTokens {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "List the tokens that a gateway offered";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -55,7 +55,7 @@ impl Command for AdminTotals {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Add up what a gateway was paid, by service or by day";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -165,7 +165,7 @@ impl Command for BudgetShow {
         let after = "Held is what is set aside for payments whose end is not known.\n\n\
                      Examples:\n  tollway budget show";
         let about = "Show the budgets, and what is left of them";
-        ShowArguments::augment_args(command.about(about).after_help(after))
+        ShowArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -190,7 +190,7 @@ impl Command for BudgetSet {
                      back.\n\nExamples:\n  tollway budget set daily --most 1000 --per day\n  \
                      tollway budget set hourly-each --most 100 --per 'rolling 1h' --each-host";
         let about = "Set how much may be spent over some time";
-        SetArguments::augment_args(command.about(about).after_help(after))
+        SetArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -216,7 +216,7 @@ impl Command for BudgetDrop {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let after = "Examples:\n  tollway budget drop daily";
-        DropArguments::augment_args(command.about("Drop a budget").after_help(after))
+        DropArguments::augment_args(command).about("Drop a budget").after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -240,7 +240,7 @@ impl Command for BudgetReset {
         let after = "Receipts stay, and so does what is set aside for payments whose end is not known.\n\n\
                      Examples:\n  tollway budget reset";
         let about = "Count as if nothing had been spent so far";
-        ShowArguments::augment_args(command.about(about).after_help(after))
+        ShowArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

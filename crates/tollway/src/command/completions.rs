@@ -54,7 +54,7 @@ impl Command for Completions {
         let after = "Examples:\n  tollway completions bash > ~/.local/share/bash-completion/completions/tollway\n  \
                      tollway completions zsh > ~/.zfunc/_tollway\n  tollway completions fish --name tget";
         let about = "Write what a shell needs to complete our flags";
-        CompletionsArguments::augment_args(command.about(about).after_help(after))
+        CompletionsArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, _: &Shell) -> Result<Output, Failure> {
@@ -80,7 +80,7 @@ impl Command for Man {
     fn define(&self, command: clap::Command) -> clap::Command {
         let after = "Examples:\n  tollway man | man -l -\n  tollway man get | man -l -\n  \
                      tollway man --folder ~/.local/share/man/man1";
-        ManArguments::augment_args(command.about("Write a manual page").after_help(after))
+        ManArguments::augment_args(command).about("Write a manual page").after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, _: &Shell) -> Result<Output, Failure> {

@@ -116,7 +116,7 @@ impl Command for ConfigCheck {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let after = "Examples:\n  tollway config check\n  tollway config check new.toml";
-        CheckArguments::augment_args(command.about("Check the settings").after_help(after))
+        CheckArguments::augment_args(command).about("Check the settings").after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -141,7 +141,7 @@ impl Command for ConfigSet {
                      tollway config set policy.max_cost '50 sat'\n  \
                      tollway config set policy.limits '[{ most = \"1000 sat\", per = \"day\" }]'\n  \
                      tollway config set policy.max_cost ''";
-        SetArguments::augment_args(command.about("Change a setting").after_help(after))
+        SetArguments::augment_args(command).about("Change a setting").after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -40,7 +40,7 @@ impl Command for Demo {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Watch one payment: a private Lightning network, a priced API, a buyer";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     fn serves(&self) -> bool {

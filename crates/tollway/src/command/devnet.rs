@@ -74,7 +74,7 @@ impl Command for DevnetUp {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Run a private Lightning network on this machine";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     fn serves(&self) -> bool {

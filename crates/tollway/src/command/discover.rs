@@ -96,7 +96,7 @@ impl Command for Discover {
                      tollway discover https://api.example.com\n  \
                      tollway discover https://api.example.com/weather/berlin --format json\n  \
                      tollway discover --registry https://402index.io/api/v1/services --search weather";
-        Arguments::augment_args(command.about(about).after_help(after))
+        Arguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

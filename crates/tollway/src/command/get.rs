@@ -17,7 +17,7 @@ use crate::fetch::flags::{AskError, refused};
 use crate::fetch::plan::{AskFlags, Plan};
 use crate::fetch::report::WouldPay;
 use crate::fetch::talk::Talk;
-use crate::fetch::transfer::{Bill, Ended, Transfers};
+use crate::fetch::transfer::{Bill, Detail, Ended, Transfers};
 use crate::fetch::write_out;
 use crate::log;
 use crate::output::Output;
@@ -56,6 +56,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = "Paying")]
     receipt: Option<PathBuf>,
 
+    /// Put the proof of payment into the report: whoever sees it can use it
+    #[arg(long, help_heading = "Paying")]
+    show_preimage: bool,
+
     /// Read flags from this file, as curl does from its own; `-` is stdin. No file is read unless it
     /// is named
     #[arg(short = 'K', long, value_name = "FILE", help_heading = "Redirects, retries and time")]
@@ -84,7 +88,7 @@ impl Command for Get {
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Buy: get a URL as curl does, and pay for it over Lightning if it asks";
         let after = format!("{AFTER_HELP}\n\nVariables of --write-out:\n  {}", write_out::names());
-        refused::define(Arguments::augment_args(command.about(about).after_help(after)))
+        refused::define(Arguments::augment_args(command).about(about).after_help(after))
     }
 
     async fn run(&self, matches: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -172,6 +176,11 @@ async fn all(
         bill: if args.no_pay { Bill::Refuse } else { Bill::Pay },
         buy_again: args.buy_again,
         show_progress: output.shows_progress() && !shell.is_json(),
+        detail: match (args.show_preimage, &plan.write_out, &args.receipt) {
+            (true, ..) => Detail::Secrets,
+            (false, None, None) if !shell.is_json() => Detail::Little,
+            (false, ..) => Detail::All,
+        },
     };
     let mut summary =
         Summary { args, plan, shell, exit: Exit::Ok, reports: Vec::new(), failure: None };
@@ -276,6 +285,9 @@ impl Summary<'_> {
 
 fn write_receipt(path: &PathBuf, ended: &Ended) -> Result<(), Failure> {
     let mut receipt = serde_json::to_value(&ended.got.payment).expect("it has string keys only");
+    if let Some(fields) = receipt.as_object_mut() {
+        fields.remove("preimage");
+    }
     receipt["url"] = ended.got.url.clone().into();
     receipt["method"] = ended.got.method.clone().into();
     receipt["status"] = ended.got.status.into();

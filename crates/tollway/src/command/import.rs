@@ -41,7 +41,7 @@ impl Command for Import {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Write a gateway's configuration from one of Aperture";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -40,7 +40,7 @@ impl Command for InvoiceDecode {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Show what a Lightning invoice asks for";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, _shell: &Shell) -> Result<Output, Failure> {

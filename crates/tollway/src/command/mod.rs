@@ -50,6 +50,7 @@ mod token_attenuate;
 mod token_inspect;
 mod tokens;
 mod wallet;
+mod wallet_seal;
 
 use async_trait::async_trait;
 use clap::ArgMatches;
@@ -95,6 +96,8 @@ pub(crate) static COMMANDS: &[&dyn Command] = &[
     &resume::Resume,
     &wallet::WalletExport,
     &wallet::WalletImport,
+    &wallet_seal::WalletSeal,
+    &wallet_seal::WalletUnseal,
     &discover::Discover,
     &pay_proxy::PayProxyCommand,
     &config::ConfigShow,
@@ -157,7 +160,7 @@ pub(crate) static GROUPS: &[Group] = &[
     Group { name: "tokens", about: "What was bought, and what is sent" },
     Group { name: "receipts", about: "What was paid" },
     Group { name: "budget", about: "How much may be spent over some time" },
-    Group { name: "wallet", about: "Take what was bought elsewhere, or bring it in" },
+    Group { name: "wallet", about: "Take what was bought elsewhere, bring it in, or seal it" },
     Group { name: "config", about: "Your settings" },
     Group { name: "token", about: "Look into a token, or narrow it" },
     Group { name: "invoice", about: "Look into an invoice" },

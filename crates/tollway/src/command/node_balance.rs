@@ -38,7 +38,7 @@ impl Command for NodeBalance {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Show what a node can pay, what it can be paid, and what it has on the chain";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -38,7 +38,7 @@ impl Command for NodeChannels {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "List a node's channels, and what is on each side";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

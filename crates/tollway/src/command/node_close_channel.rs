@@ -48,7 +48,7 @@ impl Command for NodeCloseChannel {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Close a channel; what is in it goes to the node's wallet";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -48,7 +48,7 @@ impl Command for NodeDoctor {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Find out what is wrong with a node, and how to mend it";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -38,7 +38,7 @@ impl Command for NodeInfo {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Show who a node is, and whether it is in step with the chain";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -59,7 +59,7 @@ impl Command for NodeInvoice {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Make an invoice";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -78,7 +78,7 @@ impl Command for NodePay {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Pay an invoice, once";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -45,7 +45,7 @@ impl Command for NodePayments {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "List what a node has paid and been paid";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -81,7 +81,7 @@ impl Command for NodeRun {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Run a node, and let your programs pay and be paid through it";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     fn serves(&self) -> bool {

@@ -86,7 +86,7 @@ impl Command for NodeSetup {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Set up an lnd of your own, with no Bitcoin node needed";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -71,7 +71,7 @@ impl Command for NwcAdd {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Let an application pay through your node by Nostr Wallet Connect, on a budget";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

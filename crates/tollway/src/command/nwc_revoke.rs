@@ -39,7 +39,7 @@ impl Command for NwcRevoke {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "End a connection: its application may use the node no more";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -102,7 +102,7 @@ impl Command for PayProxyCommand {
                      http_proxy=http://127.0.0.1:8400 curl http://api.example.com/weather\n  \
                      tollway pay-proxy --pay-host api.example.com --ca-dir ~/.tollway/ca\n  \
                      https_proxy=http://127.0.0.1:8400 curl --cacert ~/.tollway/ca/ca.pem https://api.example.com/";
-        Arguments::augment_args(command.about(about).after_help(after))
+        Arguments::augment_args(command).about(about).after_help(after)
     }
 
     fn serves(&self) -> bool {

@@ -120,7 +120,7 @@ impl Command for ReceiptsList {
     fn define(&self, command: clap::Command) -> clap::Command {
         let after =
             "Examples:\n  tollway receipts list\n  tollway receipts list --since 2026-01-01";
-        ListArguments::augment_args(command.about("List what was paid").after_help(after))
+        ListArguments::augment_args(command).about("List what was paid").after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -139,7 +139,7 @@ impl Command for ReceiptsShow {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let after = "Examples:\n  tollway receipts show 4f1c";
-        ShowArguments::augment_args(command.about("Show one payment").after_help(after))
+        ShowArguments::augment_args(command).about("Show one payment").after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -160,7 +160,7 @@ impl Command for ReceiptsExport {
         let after = "Amounts are in millisatoshi, times in UTC.\n\nExamples:\n  \
                      tollway receipts export --csv --since 2026-01-01 --until 2027-01-01 > 2026.csv\n  \
                      tollway receipts export --json";
-        ExportArguments::augment_args(command.about(about).after_help(after))
+        ExportArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

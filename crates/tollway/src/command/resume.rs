@@ -20,7 +20,7 @@ use crate::fetch::flags::{AskError, refused};
 use crate::fetch::plan::AskFlags;
 use crate::fetch::report::Got;
 use crate::fetch::talk::Talk;
-use crate::fetch::transfer::{Bill, Transfers};
+use crate::fetch::transfer::{Bill, Detail, Transfers};
 use crate::log;
 use crate::output::Output;
 use crate::pay::PayFlags;
@@ -88,7 +88,7 @@ impl Command for Resume {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "End what was left open: ask how payments ended, and get what they paid for";
-        let command = Arguments::augment_args(command.about(about).after_help(AFTER_HELP));
+        let command = Arguments::augment_args(command).about(about).after_help(AFTER_HELP);
         let only = "Of what was paid for and has not come, get these; all unless given";
         refused::define(command).mut_arg("urls", |urls| urls.help(only))
     }
@@ -124,6 +124,7 @@ impl Command for Resume {
                 bill: Bill::Paid(&payments),
                 buy_again: false,
                 show_progress: ask.output.shows_progress() && !shell.is_json(),
+                detail: if shell.is_json() { Detail::All } else { Detail::Little },
             };
             report.fetch(&transfers).await?;
             if let Some(jar) = &plan.jar {
@@ -137,8 +138,13 @@ impl Command for Resume {
             shell.say(words.trim_end());
         }
         let exit = report.exit();
-        let json = serde_json::to_value(report).expect("reports have string keys only");
-        Ok(Output::new(&Silent(json)).with_exit(exit))
+        let output = match shell.is_json() {
+            true => Output::new(&Silent(
+                serde_json::to_value(report).expect("reports have string keys only"),
+            )),
+            false => Output::nothing(),
+        };
+        Ok(output.with_exit(exit))
     }
 }
 

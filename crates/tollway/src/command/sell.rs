@@ -73,7 +73,7 @@ impl Command for Sell {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Sell: put a price on a server, with no configuration file";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     fn serves(&self) -> bool {

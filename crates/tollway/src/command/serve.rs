@@ -56,7 +56,7 @@ impl Command for Serve {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Sell: a reverse proxy that puts a price on an HTTP or gRPC service";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     fn serves(&self) -> bool {

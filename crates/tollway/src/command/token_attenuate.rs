@@ -52,7 +52,7 @@ impl Command for TokenAttenuate {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Narrow a token, before it is given to somebody else";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, _shell: &Shell) -> Result<Output, Failure> {

@@ -41,7 +41,7 @@ impl Command for TokenInspect {
     }
 
     fn define(&self, command: clap::Command) -> clap::Command {
-        Arguments::augment_args(command.about("Show what a token says").after_help(AFTER_HELP))
+        Arguments::augment_args(command).about("Show what a token says").after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, _shell: &Shell) -> Result<Output, Failure> {

@@ -199,7 +199,7 @@ impl Command for TokensList {
     fn define(&self, command: clap::Command) -> clap::Command {
         let after = "Nothing secret is shown.\n\nExamples:\n  tollway tokens list\n  \
                      tollway tokens list --host api.example.com --format json";
-        ListArguments::augment_args(command.about("List what was bought").after_help(after))
+        ListArguments::augment_args(command).about("List what was bought").after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -221,9 +221,8 @@ impl Command for TokensShow {
     fn define(&self, command: clap::Command) -> clap::Command {
         let after = "Examples:\n  tollway tokens show 4f1c\n  \
                      tollway tokens show 4f1c --show-secrets   the header, to use it elsewhere";
-        ShowArguments::augment_args(
-            command.about("Show one thing that was bought").after_help(after),
-        )
+        let about = "Show one thing that was bought";
+        ShowArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -250,7 +249,7 @@ impl Command for TokensForget {
         let after = "Nothing that was paid for is deleted. The next request buys a new token.\n\n\
                      Examples:\n  tollway tokens forget 4f1c";
         let about = "Set tokens aside: they are kept, and sent no more";
-        ForgetArguments::augment_args(command.about(about).after_help(after))
+        ForgetArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

@@ -98,7 +98,7 @@ impl Command for WalletExport {
         let about = "Write everything in the wallet into a file";
         let after = "The file holds every proof: keep it as you keep money. It is written with mode \
                      0600.\n\nExamples:\n  tollway wallet export wallet.json";
-        ExportArguments::augment_args(command.about(about).after_help(after))
+        ExportArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -124,7 +124,7 @@ impl Command for WalletImport {
         let after = "What is here already stays as it is, and every proof is checked.\n\nExamples:\n  \
                      tollway wallet import wallet.json\n  tollway wallet import ~/.lnget/tokens\n  \
                      tollway wallet import --origin https://api.example.com l402.token";
-        ImportArguments::augment_args(command.about(about).after_help(after))
+        ImportArguments::augment_args(command).about(about).after_help(after)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {

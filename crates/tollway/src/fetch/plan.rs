@@ -108,6 +108,7 @@ impl AskFlags {
         let headers = self.headers.read(args, &sending)?;
         let auth = self.auth.read(shell.home().as_deref())?;
         let write_out = self.output.write_out.as_deref().map(WriteOut::read).transpose()?;
+        transport.measured = write_out.is_some() || shell.is_json();
         let jobs = urls.into_iter().zip(places).enumerate();
         let jobs = jobs.map(|(number, (url, place))| Job { number, url, place }).collect();
         let plan = Plan { jobs, sending, jar, transport, write_out, headers, auth };

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use l402::Msat;
+use l402::{Msat, PaymentHash};
 use serde::Serialize;
-use tollway_client::{Payment, Price, Response};
+use tollway_client::{MoneyMoved, Payment, Price, Receipt, Response, Timings, Token};
 
+use crate::failure::Failure;
 use crate::rates::Rate;
 use crate::terminal::{DIM, STRONG, escape, paint};
 use crate::utc;
@@ -40,7 +42,15 @@ pub(crate) struct Got {
     pub(crate) duration_ms: u64,
     pub(crate) seconds: f64,
     pub(crate) head_seconds: Option<f64>,
+    /// When the points on the way were passed first, in seconds; 0 for what was not needed.
+    pub(crate) lookup_seconds: f64,
+    pub(crate) connect_seconds: f64,
+    pub(crate) tls_seconds: f64,
+    pub(crate) ready_seconds: f64,
     pub(crate) payment: Paid,
+    /// The server's own word that it has taken the payment, where it gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) receipt: Option<Taken>,
     /// The body, when it is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<String>,
@@ -62,6 +72,8 @@ pub(crate) struct Paid {
     pub(crate) reused: bool,
     /// `none`, `bought`, `token` (bought earlier) or `recovered` (begun earlier).
     pub(crate) by: &'static str,
+    #[serde(skip)]
+    hash: Option<PaymentHash>,
     scheme: Option<&'static str>,
     payment_hash: Option<String>,
     amount_msat: Option<u64>,
@@ -70,6 +82,22 @@ pub(crate) struct Paid {
     description: Option<String>,
     /// By which the wallet knows the token.
     credential_id: Option<String>,
+    invoice: Option<String>,
+    /// Which node paid, without what is secret in its URL.
+    node: Option<String>,
+    /// The proof; only when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preimage: Option<String>,
+    /// The most that another payment there may cost, by every budget; null where none limits it.
+    pub(crate) budget_remaining_msat: Option<u64>,
+}
+
+/// What the server says of a payment that it has taken.
+#[derive(Debug, Serialize)]
+pub(crate) struct Taken {
+    payment_hash: String,
+    challenge_id: Option<String>,
+    taken_at: Option<String>,
 }
 
 impl Got {
@@ -96,6 +124,32 @@ impl Got {
         self.remote_ip = response.remote_addr().map(|addr| addr.ip().to_string());
         self.remote_port = response.remote_addr().map(|addr| addr.port());
         self.payment = Paid::of(response.payment());
+        self.receipt = response.charge_receipt().map(|receipt| Taken {
+            payment_hash: receipt.hash.to_string(),
+            challenge_id: receipt.challenge,
+            taken_at: receipt.at.map(utc::date),
+        });
+    }
+
+    /// When the points on the way were passed.
+    pub(crate) fn points(&mut self, started: Instant, timings: Timings) {
+        let seconds = |at: Option<Instant>| {
+            at.map_or(0.0, |at| at.saturating_duration_since(started).as_secs_f64())
+        };
+        self.lookup_seconds = seconds(timings.looked_up);
+        self.connect_seconds = seconds(timings.connected);
+        self.tls_seconds = seconds(timings.secured);
+        self.ready_seconds = seconds(timings.ready);
+    }
+
+    /// What became of the money where there is no response.
+    pub(crate) fn failed(&mut self, failure: &Failure) {
+        if let Some((MoneyMoved::Yes, Some(hash))) = failure.money()
+            && self.payment.hash.is_none()
+        {
+            self.payment =
+                Paid { paid: true, by: "bought", hash: Some(hash), ..Paid::of(&Payment::None) };
+        }
     }
 
     /// The body.
@@ -139,18 +193,55 @@ impl Paid {
             Payment::Token(_) => ("token", false, true),
             Payment::Recovered(_) => ("recovered", true, true),
         };
-        let receipt = payment.receipt();
-        Self {
+        let nothing = Self {
             paid,
             reused,
             by,
-            scheme: receipt.map(|receipt| receipt.scheme),
-            payment_hash: receipt.map(|receipt| receipt.hash.to_string()),
-            amount_msat: receipt.map(|receipt| receipt.amount.msat()),
-            fee_msat: receipt.map(|receipt| receipt.fee.msat()),
-            paid_at: receipt.map(|receipt| utc::date(receipt.paid_at)),
-            description: receipt.and_then(|receipt| receipt.description.clone()),
-            credential_id: receipt.map(|receipt| receipt.hash.to_string()),
+            hash: None,
+            scheme: None,
+            payment_hash: None,
+            amount_msat: None,
+            fee_msat: None,
+            paid_at: None,
+            description: None,
+            credential_id: None,
+            invoice: None,
+            node: None,
+            preimage: None,
+            budget_remaining_msat: None,
+        };
+        match payment.receipt() {
+            Some(receipt) => nothing.with(receipt),
+            None => nothing,
+        }
+    }
+
+    fn with(self, receipt: &Receipt) -> Self {
+        Self {
+            hash: Some(receipt.hash),
+            scheme: Some(receipt.scheme),
+            payment_hash: Some(receipt.hash.to_string()),
+            amount_msat: Some(receipt.amount.msat()),
+            fee_msat: Some(receipt.fee.msat()),
+            paid_at: Some(utc::date(receipt.paid_at)),
+            description: receipt.description.clone(),
+            credential_id: Some(receipt.hash.to_string()),
+            ..self
+        }
+    }
+
+    /// Which payment.
+    pub(crate) const fn hash(&self) -> Option<PaymentHash> {
+        self.hash
+    }
+
+    /// What the wallet knows besides.
+    pub(crate) fn known(self, token: &Token, show_preimage: bool) -> Self {
+        Self {
+            invoice: token.invoice.as_ref().map(|invoice| invoice.as_str().to_owned()),
+            node: token.node.clone(),
+            preimage: show_preimage.then(|| token.preimage.expose_hex()),
+            ..self.with(&token.receipt())
         }
     }
 }

@@ -12,7 +12,7 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use l402::PaymentHash;
 use tokio::sync::Notify;
-use tollway_client::{Observer, Payment, Request, Response, Step};
+use tollway_client::{Observer, Payment, Request, Response, Step, Timings};
 
 use super::flags::AskError;
 use super::flags::output::OutputFlags;
@@ -135,6 +135,8 @@ pub(crate) struct Steps<'a> {
     /// Told of each change of it.
     changed: Notify,
     paid: Mutex<Option<PaymentHash>>,
+    /// The points on the way, each as it was passed first.
+    timings: Mutex<Timings>,
     /// Whether the head of the last answer is still to be told.
     untold: AtomicBool,
 }
@@ -160,6 +162,7 @@ impl<'a> Steps<'a> {
             paying: AtomicBool::new(false),
             changed: Notify::new(),
             paid: Mutex::new(None),
+            timings: Mutex::default(),
             untold: AtomicBool::new(false),
         }
     }
@@ -179,8 +182,19 @@ impl<'a> Steps<'a> {
         *self.paid.lock().expect("nothing panics under this lock")
     }
 
+    /// The points that were passed on the way, each as it was first.
+    pub(crate) fn timings(&self) -> Timings {
+        *self.timings.lock().expect("nothing panics under this lock")
+    }
+
+    fn passed(&self, later: Timings) {
+        let mut timings = self.timings.lock().expect("nothing panics under this lock");
+        *timings = timings.or(later);
+    }
+
     /// The response is there.
     pub(crate) fn answered(&self, response: &Response) {
+        self.passed(response.timings());
         if self.untold.swap(false, Ordering::SeqCst) {
             self.talk.head(response.version(), response.status(), response.headers());
         }
@@ -199,7 +213,8 @@ impl Observer for Steps<'_> {
         self.talk.tell('*', &format!("{}: {}", step.name(), words(step)));
         match step {
             Step::Asking { token } => self.sending(token.is_some()),
-            Step::Answered { status, version, headers } => {
+            Step::Answered { status, version, headers, timings } => {
+                self.passed(*timings);
                 self.talk.head(*version, *status, headers.0);
             }
             Step::Begun { .. } => self.paying.store(true, Ordering::SeqCst),

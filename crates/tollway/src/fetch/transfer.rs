@@ -30,6 +30,19 @@ pub(crate) struct Transfers<'a> {
     pub(crate) buy_again: bool,
     /// Whether a bar may be drawn.
     pub(crate) show_progress: bool,
+    /// Whether all that is known of a payment is to be in the report, and the proof too.
+    pub(crate) detail: Detail,
+}
+
+/// How much of a payment is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// What the answer brought along.
+    Little,
+    /// What the wallet knows, but for what is secret.
+    All,
+    /// The proof, too.
+    Secrets,
 }
 
 /// What is done where payment is asked.
@@ -91,8 +104,29 @@ impl Transfers<'_> {
             }
         };
         got.retries = retries.done();
+        self.tell_payment(job, &mut got, failure.as_ref()).await;
         finish(&mut got, started.elapsed(), failure.as_ref());
         Ended { got, failure }
+    }
+
+    /// Adds what the wallet knows of the payment. Where it cannot be read, the answer is there all the
+    /// same.
+    async fn tell_payment(&self, job: &Job, got: &mut Got, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            got.failed(failure);
+        }
+        if self.detail == Detail::Little {
+            return;
+        }
+        if let Some(hash) = got.payment.hash()
+            && let Ok(Some(entry)) = self.client.entry(hash).await
+            && let Some(token) = entry.token()
+        {
+            let paid = std::mem::take(&mut got.payment);
+            got.payment = paid.known(token, self.detail == Detail::Secrets);
+        }
+        let left = self.client.left_for(&job.url).await;
+        got.payment.budget_remaining_msat = left.ok().flatten().map(l402::Msat::msat);
     }
 
     /// What was written to stdout cannot be taken back.
@@ -133,6 +167,7 @@ impl Transfers<'_> {
         steps.answered(&response);
         got.head(&response);
         got.head_seconds = Some(started.elapsed().as_secs_f64());
+        got.points(started, steps.timings());
         if let Some(line) = talk::sum_up(response.payment()) {
             self.talk.say(&line);
         }

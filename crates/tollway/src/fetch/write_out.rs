@@ -1,8 +1,6 @@
 //! `--write-out`: what is printed at the end of a transfer. A variable that is not known, or cannot be
 //! measured here, is refused before anything is sent.
 
-use std::fmt::Write as _;
-
 use super::flags::AskError;
 use super::flags::read_file;
 use super::report::Got;
@@ -41,6 +39,10 @@ static VARIABLES: &[(&str, &str)] = &[
     ("size_download", "/bytes"),
     ("size_upload", "/bytes_sent"),
     ("speed_download", "/bytes_per_second"),
+    ("time_appconnect", "/tls_seconds"),
+    ("time_connect", "/connect_seconds"),
+    ("time_namelookup", "/lookup_seconds"),
+    ("time_pretransfer", "/ready_seconds"),
     ("time_starttransfer", "/head_seconds"),
     ("time_total", "/seconds"),
     ("url", "/url"),
@@ -56,8 +58,37 @@ static VARIABLES: &[(&str, &str)] = &[
     ("payment_scheme", "/payment/scheme"),
     ("amount_msat", "/payment/amount_msat"),
     ("fee_msat", "/payment/fee_msat"),
+    ("budget_remaining_msat", "/payment/budget_remaining_msat"),
     ("json", ""),
     ("header_json", "/headers"),
+];
+
+const NOT_TOLD: &str = "the HTTP library does not tell it";
+const ONE_CHECK: &str =
+    "a connection whose certificate is not good does not come about; see `--insecure`";
+
+/// curl's variables that cannot be had here, and why.
+static ABSENT: &[(&str, &str)] = &[
+    ("certs", NOT_TOLD),
+    ("num_certs", NOT_TOLD),
+    ("conn_id", NOT_TOLD),
+    ("xfer_id", "give `%{urlnum}`"),
+    ("http_connect", NOT_TOLD),
+    ("local_ip", NOT_TOLD),
+    ("local_port", NOT_TOLD),
+    ("num_connects", NOT_TOLD),
+    ("proxy_used", NOT_TOLD),
+    ("proxy_ssl_verify_result", ONE_CHECK),
+    ("ssl_verify_result", ONE_CHECK),
+    ("referer", "it is what `--referer` says"),
+    ("size_header", "give `%{header_json}`"),
+    ("size_request", NOT_TOLD),
+    ("speed_upload", "give `%{size_upload}` and `%{time_total}`"),
+    ("time_posttransfer", NOT_TOLD),
+    ("time_queue", "give `%{time_total}`"),
+    ("time_redirect", "give `--verbose --trace-time`, which tells when each was followed"),
+    ("ftp_entry_path", "only http and https are spoken"),
+    ("tls_earlydata", "nothing is sent before the server is known"),
 ];
 
 impl WriteOut {
@@ -156,9 +187,10 @@ fn read_variable(text: &str) -> Result<Option<(Part, usize)>, AskError> {
             Part::Variable(name.to_owned())
         }
         name => {
-            let mut value = String::new();
-            let _ = write!(value, "%{{{name}}}");
-            let problem = "there is no such variable here; `tollway get --help` lists them";
+            let value = format!("%{{{name}}}");
+            let absent = ABSENT.iter().find(|(absent, _)| *absent == name);
+            let unknown = "there is no such variable here; `tollway get --help` lists them";
+            let problem = absent.map_or(unknown, |(_, problem)| *problem);
             return Err(AskError::Value { flag: FLAG, value, problem });
         }
     };
@@ -201,7 +233,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_refused_before_anything_is_sent() {
-        let error = WriteOut::read("%{time_appconnect}").unwrap_err().to_string();
-        assert!(error.contains("%{time_appconnect}"), "{error}");
+        for (name, why) in ABSENT {
+            let variable = format!("%{{{name}}}");
+            let error = WriteOut::read(&variable).unwrap_err().to_string();
+            assert!(error.contains(&variable) && error.contains(why), "{error}");
+            assert!(!VARIABLES.iter().any(|(known, _)| known == name), "{name} can be had");
+        }
+        assert!(WriteOut::read("%{nonsense}").is_err());
     }
 }

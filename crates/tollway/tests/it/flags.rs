@@ -242,7 +242,7 @@ async fn what_cannot_be_had_is_refused_by_name_before_anything_is_sent() {
     for (flags, named) in [
         (&["--digest"][..], "--digest"),
         (&["--http3"], "--http3"),
-        (&["-w", "%{time_namelookup}"], "%{time_namelookup}"),
+        (&["-w", "%{num_connects}"], "%{num_connects}"),
         (&["--pinnedpubkey", "key.pem"], "--pinnedpubkey"),
         (&["-C", "-"], "--continue-at"),
     ] {

@@ -21,6 +21,8 @@ pub(crate) struct Market {
     pub(crate) origin: Origin,
     pub(crate) buyer: FakeNode,
     pub(crate) seller: FakeNode,
+    /// The gateway itself, whose answers come as they are made.
+    pub(crate) gateway: std::net::SocketAddr,
     /// Before the gateway.
     pub(crate) door: Gate,
     /// Before the buyer's purse.
@@ -41,7 +43,7 @@ impl Market {
         serve_purse(&folder.path().join("seller.sock"), seller.both()).await;
         let purse = Gate::unix(&folder.path().join("purse.sock"), &socket).await;
         let door = Gate::tcp(gateway).await;
-        Self { folder, origin, buyer, seller, door, purse }
+        Self { folder, origin, buyer, seller, gateway, door, purse }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

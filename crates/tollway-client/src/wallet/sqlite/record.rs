@@ -217,7 +217,10 @@ impl Fields<'_> {
 
     fn query(&self) -> Result<Option<Secret<String>>, WalletError> {
         let text: Option<String> = self.0.get("query").map_err(|_| self.damaged("query"))?;
-        text.map(|text| self.1.open(&self.text("hash")?, "query", text)).transpose()
+        let Some(text) = text else { return Ok(None) };
+        let marked = self.1.open(&self.text("hash")?, "query", text)?;
+        let query = marked.expose().strip_prefix('?').ok_or_else(|| self.damaged("query"))?;
+        Ok(Some(Secret::new(query.to_owned())))
     }
 
     fn count(&self, name: &'static str) -> Result<u64, WalletError> {

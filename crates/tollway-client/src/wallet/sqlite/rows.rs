@@ -81,8 +81,9 @@ pub(super) fn insert(rows: &Rows<'_>, entry: &Entry) -> Result<(), Failed> {
             scheme, token, invoice, target, query, node, begun_at, ..
         }) => (scheme, token, invoice.as_ref(), (target, query), node, begun_at),
     };
-    let query = query.as_ref().map(|query| rows.seal(entry.hash(), "query", query.expose()));
-    let query = query.transpose()?;
+    // With its mark before it, it is never taken for something sealed.
+    let query = query.as_ref().map(|query| Secret::new(format!("?{}", query.expose())));
+    let query = query.map(|query| rows.seal(entry.hash(), "query", query.expose())).transpose()?;
     rows.execute(
         "INSERT INTO payment (hash, origin, method, path, scheme, token, invoice, amount_msat, \
          node, begun_ms, target, standing, query) \

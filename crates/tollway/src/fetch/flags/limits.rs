@@ -1,5 +1,6 @@
 //! Redirects, retries, and how long and how fast.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::Args;
@@ -64,7 +65,7 @@ pub(crate) struct LimitFlags {
     #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) max_time: Option<Duration>,
 
-    /// Receive no faster than so many bytes a second; `k`, `M` and `G` may stand behind it
+    /// Send and receive no faster than so many bytes a second; `k`, `M` and `G` may stand behind it
     #[arg(long, value_name = "SPEED", value_parser = size)]
     pub(crate) limit_rate: Option<u64>,
 
@@ -89,6 +90,9 @@ impl LimitFlags {
 
     /// The request, with what is to be done about redirects.
     pub(crate) fn follow(&self, mut request: Request) -> Request {
+        if let Some(rate) = self.limit_rate.and_then(NonZeroU64::new) {
+            request = request.send_rate(rate);
+        }
         if self.location {
             request = request.follow(u32::try_from(self.max_redirs).unwrap_or(u32::MAX));
         }
