@@ -59,11 +59,13 @@ async fn purchases_that_are_killed_at_any_moment_are_paid_once() {
     }
 }
 
-/// The long form: `cargo test -p tollway-client --test it -- --ignored --nocapture two_hundred`.
+/// The long form: `cargo test -p tollway-client --test it -- --ignored --nocapture two_hundred`. Another
+/// number of purchases is in `KILL_ROUNDS`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes some minutes, and prints its counts"]
 async fn two_hundred_purchases_that_are_killed_at_any_moment_are_paid_once() {
+    let wanted = std::env::var("KILL_ROUNDS").map_or(200, |text| text.parse().unwrap());
     for method in ["GET", "POST"] {
-        rounds(200, method, Offer::Honest(None)).await;
+        rounds(wanted, method, Offer::Honest(None)).await;
     }
 }

@@ -1,61 +1,18 @@
 //! The contract of `Ledger`, held by both wallets, and the law of it: whatever happens in whatever
 //! order, no limit is exceeded.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
 use l402::{Invoicer, Msat, Paid, PayOrder, Payer};
 use proptest::prelude::*;
-use testkit::{FakeNetwork, FakeNode};
-use tollway_client::{
-    Limit, MemoryWallet, Origin, Purchase, Reserve, SqliteWallet, Wallet, WalletError, Window,
-};
+use tollway_client::{Limit, Origin, Purchase, Reserve, WalletError, Window};
 
+use crate::books::{Fixture, both_wallets, memory, sqlite};
 use crate::buying::sat;
 use crate::seller::offer;
 
-/// A wallet, and two nodes to make payments with.
-struct Fixture {
-    wallet: Arc<dyn Wallet>,
-    buyer: FakeNode,
-    seller: FakeNode,
-    _folder: tempfile::TempDir,
-}
-
-async fn memory() -> Fixture {
-    fixture(Arc::new(MemoryWallet::new()), tempfile::tempdir().unwrap())
-}
-
-async fn sqlite() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let wallet = SqliteWallet::open(folder.path().join("wallet.db")).await.unwrap();
-    fixture(Arc::new(wallet), folder)
-}
-
-fn fixture(wallet: Arc<dyn Wallet>, folder: tempfile::TempDir) -> Fixture {
-    let (buyer, seller) = FakeNetwork::pair();
-    Fixture { wallet, buyer, seller, _folder: folder }
-}
-
-macro_rules! ledger_contract {
-    ($($test:ident),+ $(,)?) => {
-        mod memory_keeps_the_contract {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::memory().await).await;
-            })+
-        }
-        mod sqlite_keeps_the_contract {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::sqlite().await).await;
-            })+
-        }
-    };
-}
-
-ledger_contract!(
+both_wallets!(
     what_is_begun_is_held_then_spent_or_given_back,
     a_limit_counts_its_own_hosts_and_its_own_time,
     a_clock_that_is_set_back_opens_no_window_anew,

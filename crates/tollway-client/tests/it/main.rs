@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod authorization;
+mod books;
 mod budgets;
 mod buying;
 mod charges;

@@ -5,59 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 use l402::{Invoicer, Msat, Paid, PayOrder, Payer, Preimage};
-use testkit::{FakeNetwork, FakeNode};
-use tollway_client::{
-    MOST_OTHERS, MemoryWallet, Origin, Purchase, SqliteWallet, Standing, Wallet, WalletError,
-};
+use tollway_client::{MOST_OTHERS, Origin, Purchase, Standing, Wallet, WalletError};
 
+use crate::books::{Fixture, both_wallets};
 use crate::buying::soon;
 use crate::seller::{NO_LIMITS, offer};
 
-/// A wallet, a way to open the same wallet once more, and a seller's node.
-struct Fixture {
-    wallet: Arc<dyn Wallet>,
-    again: Arc<dyn Wallet>,
-    buyer: FakeNode,
-    seller: FakeNode,
-    _folder: tempfile::TempDir,
-}
-
-async fn memory() -> Fixture {
-    let wallet: Arc<dyn Wallet> = Arc::new(MemoryWallet::new());
-    fixture(Arc::clone(&wallet), wallet, tempfile::tempdir().unwrap())
-}
-
-async fn sqlite() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("new/wallet.db");
-    let wallet = SqliteWallet::open(&path).await.unwrap();
-    let again = SqliteWallet::open(&path).await.unwrap();
-    fixture(Arc::new(wallet), Arc::new(again), folder)
-}
-
-fn fixture(wallet: Arc<dyn Wallet>, again: Arc<dyn Wallet>, folder: tempfile::TempDir) -> Fixture {
-    let (buyer, seller) = FakeNetwork::pair();
-    Fixture { wallet, again, buyer, seller, _folder: folder }
-}
-
-macro_rules! wallet_contract {
-    ($($test:ident),+ $(,)?) => {
-        mod memory_keeps_the_contract {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::memory().await).await;
-            })+
-        }
-        mod sqlite_keeps_the_contract {
-            $(#[tokio::test]
-            async fn $test() {
-                super::$test(super::sqlite().await).await;
-            })+
-        }
-    };
-}
-
-wallet_contract!(
+both_wallets!(
     what_is_begun_is_pending_until_it_is_finished,
     what_is_finished_is_found_and_never_forgotten,
     what_is_begun_can_be_forgotten,

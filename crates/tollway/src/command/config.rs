@@ -140,6 +140,8 @@ impl Command for ConfigSet {
                      tollway config set node purse:/run/purse.sock\n  \
                      tollway config set policy.max_cost '50 sat'\n  \
                      tollway config set policy.limits '[{ most = \"1000 sat\", per = \"day\" }]'\n  \
+                     tollway config set rates '{ currency = \"EUR\", url = \"https://rates.example.com/{currency}\", \
+                     pointer = \"/last\" }'\n  \
                      tollway config set policy.max_cost ''";
         SetArguments::augment_args(command).about("Change a setting").after_help(after)
     }
