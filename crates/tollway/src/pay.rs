@@ -59,6 +59,10 @@ pub(crate) struct PayFlags {
     #[arg(long, value_name = "SCHEME", value_parser = |text: &str| text.parse::<SchemeName>())]
     scheme: Vec<SchemeName>,
 
+    /// Pay only where the token shows that it is for the invoice
+    #[arg(long)]
+    strict: bool,
+
     /// How many seconds a payment may take to end
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     patience: u64,
@@ -188,6 +192,7 @@ impl PayFlags {
         let mut terms = Terms::up_to(self.max_cost.or(policy.max_cost).unwrap_or(MODEST));
         terms.max_fee = self.max_fee.or(policy.max_fee).unwrap_or(terms.max_fee);
         terms.patience = Duration::from_secs(self.patience);
+        terms.require_bound = self.strict;
         let wallet = self.wallet.open_with(&settings, shell).await?;
         let external = match external {
             Some(external) => external.source(&wallet, shell)?,

@@ -7,7 +7,7 @@ use l402::PaymentHash;
 use testkit::{FakeNetwork, FakeNode};
 use tollway_client::{
     Client, Error, MemoryWallet, MoneyMoved, Payment, Quote, Request, SqliteWallet, Standing,
-    Unobserved, Wallet,
+    Unobserved, Wallet, WalletKey,
 };
 
 use crate::buying::{get, sat, terms, text};
@@ -17,10 +17,13 @@ fn client(buyer: &FakeNode, wallet: &Arc<dyn Wallet>) -> Client {
     Client::builder(Arc::clone(wallet), terms()).payer(buyer.payer()).build().unwrap()
 }
 
-async fn wallets() -> (tempfile::TempDir, [Arc<dyn Wallet>; 2]) {
+/// In memory, in a file, and in a file that is sealed.
+async fn wallets() -> (tempfile::TempDir, [Arc<dyn Wallet>; 3]) {
     let folder = tempfile::tempdir().unwrap();
-    let file = SqliteWallet::open(folder.path().join("w/wallet.db")).await.unwrap();
-    (folder, [Arc::new(MemoryWallet::new()), Arc::new(file)])
+    let open = |name: &str| SqliteWallet::open(folder.path().join(name).join("wallet.db"));
+    let (file, sealed) = (open("plain").await.unwrap(), open("sealed").await.unwrap());
+    sealed.seal(&WalletKey::generate().0).await.unwrap();
+    (folder, [Arc::new(MemoryWallet::new()), Arc::new(file), Arc::new(sealed)])
 }
 
 /// Pays, and the connection breaks.
@@ -32,9 +35,16 @@ async fn pay_in_vain(client: &Client, seller: &Seller, request: &Request) -> Pay
     error.payment().unwrap()
 }
 
+/// Whether any file in there has that text in it.
+fn holds(folder: &std::path::Path, text: &str) -> bool {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let mut files = files.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap());
+    files.any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+}
+
 #[tokio::test]
 async fn what_did_not_come_is_known_by_its_query_until_it_has() {
-    let (_folder, wallets) = wallets().await;
+    let (folder, wallets) = wallets().await;
     for wallet in wallets {
         let (buyer, node) = FakeNetwork::pair();
         let seller = Seller::start(&node, Rules::default()).await;
@@ -45,6 +55,7 @@ async fn what_did_not_come_is_known_by_its_query_until_it_has() {
         assert!(!format!("{owed:?}").contains("hunter2"));
         let again = owed.request().expect("it had no body and no answer");
         assert_eq!(again.url(), asked.url());
+        assert!(!holds(&folder.path().join("sealed"), "hunter2"), "it may be a secret");
 
         // Nobody else uses what its buyer has not used yet.
         let quoted = client.quote(&again).await.unwrap();

@@ -73,7 +73,8 @@ once its invoice can no longer be paid. Pages that were paid for and have not co
 and go where `tollway get` would write them. The flags are those of `tollway get`: headers are not kept
 and may have to be given again. What was sent with a body is not sent again: its command is shown.
 
-Ends with 7 while the end of a payment is not known.
+What its server never honours stays on the list, and is asked for each time, until `tollway tokens
+forget`. Ends with 7 while the end of a payment is not known.
 
 Examples:
   tollway resume

@@ -36,6 +36,7 @@ const PAGE: &str = "/weather/berlin";
 const ROWS: &[Row] = &[
     Row { kind: None, ..row(0, "", PAGE, &[]) },
     Row { kind: None, ..row(0, "", "/free/page", &["--no-pay"]) },
+    Row { kind: None, ..row(0, "", PAGE, &["--strict"]) },
     row(1, "io", "/free/page", &["-o", "no/such/folder/file"]),
     row(1, "too_long", "/free/page", &["--max-filesize", "1"]),
     row(2, "bad_request", "/free/page", &["-H", "no header"]),

@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::market::Market;
+use crate::market::{Market, run};
+use crate::run::tollway;
 
 /// Says what a bitcoin costs, and counts who asks.
 async fn source(answer: (StatusCode, &'static str)) -> (String, Arc<AtomicUsize>) {
@@ -43,9 +44,14 @@ async fn a_price_is_shown_in_the_users_currency() {
     assert_eq!(json["worth"], "≈ 0.0050 EUR");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 
+    let page = market.url("/weather/berlin");
+    let listed = run(tollway(market.folder.path(), ["discover", &page])).await;
+    assert!(listed.stdout.contains("10 sat ≈ 0.0050 EUR"), "{listed:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+
     assert_eq!(market.got("/free/page", &["--dry-run"]).await.code, 0);
     assert_eq!(market.got("/weather/berlin", &[]).await.code, 0);
-    assert_eq!(asked.load(Ordering::SeqCst), 2, "where nothing is shown nobody is asked");
+    assert_eq!(asked.load(Ordering::SeqCst), 3, "where nothing is shown nobody is asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
