@@ -51,7 +51,7 @@ impl Command for NodeBackup {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Show the words that bring the embedded node's money back";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
@@ -59,14 +59,18 @@ impl Command for NodeBackup {
         log::start(shell, "warn");
         let url = node.named("back up", shell)?;
         let to = to.map(|file| flags::absolute(&file)).transpose()?;
-        let kept = keep(&url, to, shell).map_err(NodeFailure::from)?;
+        let kept = keep(&url, to, shell).await.map_err(NodeFailure::from)?;
         Ok(kept)
     }
 }
 
-fn keep(url: &l402::NodeUrl, to: Option<PathBuf>, shell: &Shell) -> Result<Output, PaperFailure> {
+async fn keep(
+    url: &l402::NodeUrl,
+    to: Option<PathBuf>,
+    shell: &Shell,
+) -> Result<Output, PaperFailure> {
     let not_embedded = || PaperFailure::NotEmbedded { scheme: url.scheme().to_owned() };
-    let (folder, _) = nodes::embedded(url, shell)?.ok_or_else(not_embedded)?;
+    let (folder, _) = nodes::embedded(url, shell).await?.ok_or_else(not_embedded)?;
     if to.is_none() && (shell.is_json() || !std::io::stdout().is_terminal()) {
         return Err(PaperFailure::Nobody);
     }

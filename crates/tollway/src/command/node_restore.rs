@@ -63,14 +63,14 @@ impl Command for NodeRestore {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Make the embedded node anew from its words";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
         log::start(shell, "warn");
         let url = args.node.named("restore", shell)?;
-        let (folder, network) = place(&url, shell).map_err(NodeFailure::from)?;
+        let (folder, network) = place(&url, shell).await.map_err(NodeFailure::from)?;
         let text = match &args.words_file {
             Some(file) if file.as_os_str() == "-" => Secret::new(stdin()?),
             Some(file) => Secret::new(from_file(file)?),
@@ -89,9 +89,9 @@ impl Command for NodeRestore {
     }
 }
 
-fn place(url: &NodeUrl, shell: &Shell) -> Result<(PathBuf, Network), PaperFailure> {
+async fn place(url: &NodeUrl, shell: &Shell) -> Result<(PathBuf, Network), PaperFailure> {
     let not_embedded = || PaperFailure::NotEmbedded { scheme: url.scheme().to_owned() };
-    nodes::embedded(url, shell)?.ok_or_else(not_embedded)
+    nodes::embedded(url, shell).await?.ok_or_else(not_embedded)
 }
 
 /// What was found, and what the command line adds to it.

@@ -73,7 +73,7 @@ impl Command for NodeWithdraw {
 
     fn define(&self, command: clap::Command) -> clap::Command {
         let about = "Send money from the node's wallet on the chain";
-        Arguments::augment_args(command.about(about).after_help(AFTER_HELP))
+        Arguments::augment_args(command).about(about).after_help(AFTER_HELP)
     }
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
