@@ -6,24 +6,25 @@
 #   bench/nodes.sh [--json] [--payments N] [--invoices N]
 #
 # lnd is built from its Go module where it is not built yet (tests/interop/lnd.sh; needs Go), or named by
-# TOLLWAY_LND. Everything listens on 127.0.0.1.
+# TOLLWAY_LND. Everything listens on 127.0.0.1. BENCH_BIN=FOLDER takes the programs from there instead of
+# building them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=bench/common.sh
+. bench/common.sh
 
 arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
         --json) arguments+=(--json) ;;
         --payments | --invoices) arguments+=("$1" "$2"); shift ;;
-        *) echo "unknown argument $1; see the head of this file" >&2; exit 2 ;;
+        *) unknown "$1" ;;
     esac
     shift
 done
 if [ -z "${TOLLWAY_LND:-}" ]; then
     TOLLWAY_LND=$(tests/interop/lnd.sh) || echo "no lnd: only the embedded node is measured" >&2
 fi
-export TOLLWAY_LND
-cargo build --release --quiet -p tollway
-TOLLWAY_PROGRAM=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/tollway
-export TOLLWAY_PROGRAM
-exec cargo run --release --quiet -p tollway-nodes --example nodes -- "${arguments[@]}"
+build -p tollway --bin tollway
+build -p tollway-nodes --example nodes
+TOLLWAY_LND=$TOLLWAY_LND TOLLWAY_PROGRAM=$bin/tollway "$bin/examples/nodes" "${arguments[@]}"

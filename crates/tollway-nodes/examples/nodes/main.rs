@@ -4,6 +4,7 @@
 mod gateway;
 mod lnd;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// How many are under way at a time.
 const WIDTHS: [usize; 2] = [1, 32];
+/// How often the ways to a node take turns.
+const TURNS: usize = 5;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -78,9 +81,18 @@ where
     C: Fn(usize) -> F,
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
+    Ok(calls as f64 / time(0..calls, width, call).await?.as_secs_f64())
+}
+
+/// How long these calls take, `width` of them at a time.
+async fn time<C, F>(calls: Range<usize>, width: usize, call: C) -> Result<Duration, Failure>
+where
+    C: Fn(usize) -> F,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
     let start = Instant::now();
     let mut under_way = tokio::task::JoinSet::new();
-    for number in 0..calls {
+    for number in calls {
         if under_way.len() >= width
             && let Some(done) = under_way.join_next().await
         {
@@ -91,7 +103,106 @@ where
     while let Some(done) = under_way.join_next().await {
         done??;
     }
-    Ok(calls as f64 / start.elapsed().as_secs_f64())
+    Ok(start.elapsed())
+}
+
+/// One way to the same two nodes.
+#[derive(Clone)]
+enum Way {
+    Driver { payer: Arc<dyn Payer>, seller: Arc<dyn Invoicer> },
+    Rest { payer: Bare, seller: Bare },
+}
+
+impl Way {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Driver { .. } => "driver",
+            Self::Rest { .. } => "bare REST",
+        }
+    }
+
+    async fn invoice(&self) -> Result<(), Failure> {
+        match self {
+            Self::Driver { seller, .. } => {
+                seller.invoice(Msat::from_msat(1_000), "bench", HOUR).await?;
+                Ok(())
+            }
+            Self::Rest { seller, .. } => {
+                let body = json!({ "value_msat": "1000", "memo": "bench", "expiry": "3600" });
+                seller.post("/v1/invoices", body).await
+            }
+        }
+    }
+
+    async fn pay(&self, invoice: &Invoice) -> Result<(), Failure> {
+        match self {
+            Self::Driver { payer, .. } => {
+                payer.pay(PayOrder { invoice, max_fee: Msat::ZERO, patience: PATIENCE }).await?;
+                Ok(())
+            }
+            Self::Rest { payer, .. } => {
+                let body = json!({ "payment_request": invoice.as_str(), "fee_limit_msat": "0",
+                    "timeout_seconds": 58, "no_inflight_updates": true });
+                payer.post("/v2/router/send", body).await
+            }
+        }
+    }
+}
+
+/// What is done so and so often.
+#[derive(Clone)]
+enum Work {
+    Invoices,
+    Payments(Arc<Vec<Invoice>>),
+}
+
+impl Work {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Invoices => "invoices",
+            Self::Payments(_) => "payments",
+        }
+    }
+
+    async fn one(&self, way: &Way, number: usize) -> Result<(), Failure> {
+        match self {
+            Self::Invoices => way.invoice().await,
+            Self::Payments(bills) => way.pay(&bills[number]).await,
+        }
+    }
+}
+
+/// Both sides of each way. The ways take turns, so that what a node's age does to it is done to all.
+async fn measure(
+    node: &'static str,
+    ways: &[Way],
+    seller: &dyn Invoicer,
+    [payments, invoices]: [usize; 2],
+) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    for width in WIDTHS {
+        let bills = bills(seller, payments * ways.len()).await?;
+        for (work, calls) in [(Work::Invoices, invoices), (Work::Payments(bills), payments)] {
+            let mut took = vec![Duration::ZERO; ways.len()];
+            let turn = calls.div_ceil(TURNS);
+            for begin in (0..calls).step_by(turn) {
+                for (index, way) in ways.iter().enumerate() {
+                    let numbers = begin..calls.min(begin + turn);
+                    took[index] += time(numbers, width, |number| {
+                        let (way, work) = (way.clone(), work.clone());
+                        async move { work.one(&way, index * calls + number).await }
+                    })
+                    .await?;
+                }
+            }
+            for (way, took) in ways.iter().zip(took) {
+                let a_second = calls as f64 / took.as_secs_f64();
+                let (what, by) = (work.name(), way.name());
+                rows.push(Row { node, what, width, by, a_second, slow: None });
+            }
+        }
+    }
+    Ok(rows)
 }
 
 async fn bills(seller: &dyn Invoicer, count: usize) -> Result<Arc<Vec<Invoice>>, Failure> {
@@ -102,45 +213,13 @@ async fn bills(seller: &dyn Invoicer, count: usize) -> Result<Arc<Vec<Invoice>>,
     Ok(Arc::new(bills))
 }
 
-/// Both sides of a driver.
-async fn through(
-    node: &'static str,
-    payer: &Arc<dyn Payer>,
-    seller: &Arc<dyn Invoicer>,
-    [payments, invoices]: [usize; 2],
-) -> Result<Vec<Row>, Failure> {
-    let mut rows = Vec::new();
-    for width in WIDTHS {
-        let made = rate(invoices, width, |_| {
-            let seller = Arc::clone(seller);
-            async move {
-                seller.invoice(Msat::from_msat(1_000), "bench", HOUR).await?;
-                Ok(())
-            }
-        });
-        let a_second = made.await?;
-        rows.push(Row { node, what: "invoices", width, by: "driver", a_second, slow: None });
-        let bills = bills(&**seller, payments).await?;
-        let paid = rate(payments, width, |number| {
-            let (payer, bills) = (Arc::clone(payer), Arc::clone(&bills));
-            async move {
-                let invoice = &bills[number];
-                payer.pay(PayOrder { invoice, max_fee: Msat::ZERO, patience: PATIENCE }).await?;
-                Ok(())
-            }
-        });
-        let a_second = paid.await?;
-        rows.push(Row { node, what: "payments", width, by: "driver", a_second, slow: None });
-    }
-    Ok(rows)
-}
-
 async fn embedded(payments: usize, invoices: usize) -> Result<Vec<Row>, Failure> {
     let devnet = Devnet::start(DevnetConfig::default()).await?;
     let [buyer, seller, ..] = devnet.nodes() else { return Err("two nodes".into()) };
     let payer: Arc<dyn Payer> = Arc::clone(&buyer.node) as _;
-    let invoicer: Arc<dyn Invoicer> = Arc::clone(&seller.node) as _;
-    let rows = through("ldk", &payer, &invoicer, [payments, invoices]).await?;
+    let seller: Arc<dyn Invoicer> = Arc::clone(&seller.node) as _;
+    let way = Way::Driver { payer, seller: Arc::clone(&seller) };
+    let rows = measure("ldk", &[way], &*seller, [payments, invoices]).await?;
     devnet.stop().await;
     Ok(rows)
 }
@@ -149,44 +228,9 @@ async fn real_lnd(payments: usize, invoices: usize) -> Result<Vec<Row>, Failure>
     let pair = pair().await;
     let payer = pair.buyer.open().await?.payer.ok_or("an admin may pay")?;
     let seller = pair.seller.open().await?.invoicer.ok_or("an admin may be paid")?;
-    let mut rows = through("lnd", &payer, &seller, [payments, invoices]).await?;
-    let (buyer, sold) = (Bare::of(&pair.buyer)?, Bare::of(&pair.seller)?);
-    for width in WIDTHS {
-        let made = rate(invoices, width, |_| {
-            let sold = sold.clone();
-            async move {
-                let body = json!({ "value_msat": "1000", "memo": "bench", "expiry": "3600" });
-                sold.post("/v1/invoices", body).await
-            }
-        });
-        let a_second = made.await?;
-        rows.push(Row {
-            node: "lnd",
-            what: "invoices",
-            width,
-            by: "bare REST",
-            a_second,
-            slow: None,
-        });
-        let bills = bills(&*seller, payments).await?;
-        let paid = rate(payments, width, |number| {
-            let (buyer, bill) = (buyer.clone(), bills[number].to_string());
-            async move {
-                let body = json!({ "payment_request": bill, "fee_limit_msat": "0",
-                    "timeout_seconds": 58, "no_inflight_updates": true });
-                buyer.post("/v2/router/send", body).await
-            }
-        });
-        let a_second = paid.await?;
-        rows.push(Row {
-            node: "lnd",
-            what: "payments",
-            width,
-            by: "bare REST",
-            a_second,
-            slow: None,
-        });
-    }
+    let driver = Way::Driver { payer, seller: Arc::clone(&seller) };
+    let rest = Way::Rest { payer: Bare::of(&pair.buyer)?, seller: Bare::of(&pair.seller)? };
+    let mut rows = measure("lnd", &[driver, rest], &*seller, [payments, invoices]).await?;
     if let Some(program) = std::env::var_os("TOLLWAY_PROGRAM") {
         rows.extend(gateway::bills(&program, &pair.seller, invoices, &WIDTHS).await?);
     }
