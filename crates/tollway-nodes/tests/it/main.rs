@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod cln;
+mod ends;
 mod fake;
 mod lnd;
 mod nwc;

@@ -13,7 +13,6 @@ use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, paint};
-use crate::{log, nodes};
 
 /// `tollway node balance`.
 #[derive(Debug)]
@@ -43,8 +42,7 @@ impl Command for NodeBalance {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
-        log::start(shell, "warn");
-        let node = nodes::operate(&args.node.url("look at", shell)?, shell).await?;
+        let node = args.node.operate("look at", shell).await?;
         Ok(Output::new(&Report(node.balance().await.map_err(NodeFailure::from)?)))
     }
 }

@@ -13,7 +13,6 @@ use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, escape, paint};
-use crate::{log, nodes};
 
 /// `tollway node close-channel`.
 #[derive(Debug)]
@@ -53,8 +52,7 @@ impl Command for NodeCloseChannel {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { channel, force, node } = read(args);
-        log::start(shell, "warn");
-        let node = nodes::operate(&node.url("close a channel of", shell)?, shell).await?;
+        let node = node.operate("close a channel of", shell).await?;
         let how = if force { Close::Alone } else { Close::Together };
         let closing = node.close_channel(&channel, how).await.map_err(NodeFailure::from)?;
         Ok(Output::new(&Report(closing)))

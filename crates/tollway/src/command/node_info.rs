@@ -13,7 +13,6 @@ use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{BAD, STRONG, escape, paint};
-use crate::{log, nodes};
 
 /// `tollway node info`.
 #[derive(Debug)]
@@ -43,8 +42,7 @@ impl Command for NodeInfo {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
-        log::start(shell, "warn");
-        let node = nodes::operate(&args.node.url("look at", shell)?, shell).await?;
+        let node = args.node.operate("look at", shell).await?;
         let about = node.about().await.map_err(NodeFailure::from)?;
         Ok(Output::new(&Report { driver: node.driver(), about }))
     }

@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use crate::command::{Command, read};
 use crate::failure::Failure;
+use crate::flags;
 use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, escape, paint};
-use crate::{flags, log, nodes};
 
 /// `tollway node open-channel`.
 #[derive(Debug)]
@@ -70,8 +70,7 @@ impl Command for NodeOpenChannel {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { peer, amount, push, public, node } = read(args);
-        log::start(shell, "warn");
-        let node = nodes::operate(&node.url("open a channel with", shell)?, shell).await?;
+        let node = node.operate("open a channel with", shell).await?;
         let order = ChannelOrder { peer: peer.id, at: peer.at, amount, push, public };
         let opening = node.open_channel(&order).await.map_err(NodeFailure::from)?;
         Ok(Output::new(&Report(opening)))

@@ -14,7 +14,7 @@ use crate::node::{NodeFailure, NodeFlag, table};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::escape;
-use crate::{log, nodes, utc};
+use crate::utc;
 
 /// `tollway node payments`.
 #[derive(Debug)]
@@ -50,8 +50,7 @@ impl Command for NodePayments {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let args: Arguments = read(args);
-        log::start(shell, "warn");
-        let node = nodes::operate(&args.node.url("look at", shell)?, shell).await?;
+        let node = args.node.operate("look at", shell).await?;
         let payments = node.payments(args.limit).await.map_err(NodeFailure::from)?;
         Ok(Output::new(&Report { payments }))
     }

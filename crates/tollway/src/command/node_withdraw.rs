@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use crate::command::{Command, read};
 use crate::failure::Failure;
+use crate::flags;
 use crate::flags::WholeSatError;
 use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, ask, escape, is_yes, paint, somebody_sits_there};
-use crate::{flags, log, nodes};
 
 /// `tollway node withdraw`.
 #[derive(Debug)]
@@ -78,8 +78,7 @@ impl Command for NodeWithdraw {
 
     async fn run(&self, args: &ArgMatches, shell: &Shell) -> Result<Output, Failure> {
         let Arguments { address, amount, fee_rate, yes, node } = read(args);
-        log::start(shell, "warn");
-        let node = nodes::operate(&node.url("send money from", shell)?, shell).await?;
+        let node = node.operate("send money from", shell).await?;
         let amount = match amount {
             HowMuch::This(amount) => Some(amount),
             HowMuch::All => None,

@@ -12,17 +12,18 @@ pub(crate) mod words;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
-use l402::NodeUrl;
+use l402::{NodeUrl, Operator};
 
 pub(crate) use failure::NodeFailure;
 pub(crate) use setup_failure::SetupFailure;
 
 use crate::failure::Failure;
-use crate::settings;
 use crate::settings::Settings;
 use crate::shell::Shell;
+use crate::{log, nodes, settings};
 
 // The node that a command is about.
 #[derive(Args)]
@@ -45,7 +46,17 @@ impl NodeFlag {
         running.ok_or(Failure::NoNode(what))
     }
 
-    /// The same, for a command that is about the node itself and not about a purse over it.
+    /// Its owner's side, for a command that does `what` with it.
+    pub(crate) async fn operate(
+        &self,
+        what: &'static str,
+        shell: &Shell,
+    ) -> Result<Arc<dyn Operator>, Failure> {
+        log::start(shell, "warn");
+        Ok(nodes::operate(&self.url(what, shell)?, shell).await?)
+    }
+
+    /// As [`NodeFlag::url`], for a command that is about the node itself and not about a purse over it.
     pub(crate) fn named(&self, what: &'static str, shell: &Shell) -> Result<NodeUrl, Failure> {
         let named = match &self.node {
             Some(node) => Some(node.clone()),

@@ -1,41 +1,11 @@
 //! Both contracts, by the socket and by CLNRest.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use l402::{Invoicer, Msat, Payer};
-use testkit::contract::Fixture;
+use l402::Msat;
 use testkit::{FakeNetwork, FakeNode};
 
 use super::lightningd::{Lightningd, rest_url, rune, socket_url};
+use crate::ends::Ends;
 use crate::running::open_url;
-
-struct Clns {
-    payer: Arc<dyn Payer>,
-    invoicer: Arc<dyn Invoicer>,
-    seller: FakeNode,
-    fee: Msat,
-    _folder: Box<dyn Send + Sync>,
-}
-
-#[async_trait]
-impl Fixture for Clns {
-    fn payer(&self) -> Arc<dyn Payer> {
-        Arc::clone(&self.payer)
-    }
-
-    fn invoicer(&self) -> Arc<dyn Invoicer> {
-        Arc::clone(&self.invoicer)
-    }
-
-    async fn received(&self) -> Msat {
-        self.seller.received_total()
-    }
-
-    fn routing_fee(&self) -> Msat {
-        self.fee
-    }
-}
 
 fn pair() -> (FakeNode, FakeNode, Msat) {
     let (buyer, seller) = FakeNetwork::pair();
@@ -47,7 +17,7 @@ fn pair() -> (FakeNode, FakeNode, Msat) {
 mod socket {
     use super::*;
 
-    async fn sockets() -> Clns {
+    async fn sockets() -> Ends {
         let (buyer, seller, fee) = pair();
         let folder = tempfile::tempdir().unwrap();
         let paths = ["buyer", "seller"].map(|name| folder.path().join(name));
@@ -55,7 +25,7 @@ mod socket {
         Lightningd::over(seller.clone()).at_socket(paths[1].clone());
         let payer = open_url(&socket_url(&paths[0])).await.unwrap().payer.unwrap();
         let invoicer = open_url(&socket_url(&paths[1])).await.unwrap().invoicer.unwrap();
-        Clns { payer, invoicer, seller, fee, _folder: Box::new(folder) }
+        Ends { payer, invoicer, seller, fee, _kept: Box::new(folder) }
     }
 
     testkit::payer_contract!(sockets);
@@ -65,14 +35,14 @@ mod socket {
 mod rest {
     use super::*;
 
-    async fn rests() -> Clns {
+    async fn rests() -> Ends {
         let (buyer, seller, fee) = pair();
         let paying = Lightningd::over(buyer).by_rest().await;
         let selling = Lightningd::over(seller.clone()).by_rest().await;
         let payer = open_url(&rest_url(&paying, &rune("=1"))).await.unwrap().payer.unwrap();
         let invoicer = open_url(&rest_url(&selling, &rune("=1"))).await.unwrap();
         let invoicer = invoicer.invoicer.unwrap();
-        Clns { payer, invoicer, seller, fee, _folder: Box::new((paying, selling)) }
+        Ends { payer, invoicer, seller, fee, _kept: Box::new((paying, selling)) }
     }
 
     testkit::payer_contract!(rests);

@@ -1,51 +1,26 @@
 //! Both contracts, with each of the two encryptions.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use l402::{Invoicer, Msat, Payer};
-use testkit::contract::Fixture;
-use testkit::{FakeNetwork, FakeNode};
+use l402::Msat;
+use testkit::FakeNetwork;
 
 use super::open_url;
 use super::service::{Reads, Running, Service};
+use crate::ends::Ends;
 
-struct Wallets {
-    payer: Arc<dyn Payer>,
-    invoicer: Arc<dyn Invoicer>,
-    seller: FakeNode,
-    _relay: Running,
-}
-
-#[async_trait]
-impl Fixture for Wallets {
-    fn payer(&self) -> Arc<dyn Payer> {
-        Arc::clone(&self.payer)
-    }
-
-    fn invoicer(&self) -> Arc<dyn Invoicer> {
-        Arc::clone(&self.invoicer)
-    }
-
-    async fn received(&self) -> Msat {
-        self.seller.received_total()
-    }
-}
-
-async fn wallets(reads: Reads) -> Wallets {
+async fn wallets(reads: Reads) -> Ends {
     let (buyer, seller) = FakeNetwork::pair();
     let relay = Running::start().await;
     let paying = Service::over(buyer).reading(reads).serve(relay.port).await;
     let selling = Service::over(seller.clone()).reading(reads).serve(relay.port).await;
     let payer = open_url(&format!("{paying}&fees=wallet")).await.unwrap().payer.unwrap();
     let invoicer = open_url(&selling).await.unwrap().invoicer.unwrap();
-    Wallets { payer, invoicer, seller, _relay: relay }
+    Ends { payer, invoicer, seller, fee: Msat::ZERO, _kept: Box::new(relay) }
 }
 
 mod nip44 {
     use super::*;
 
-    async fn made() -> Wallets {
+    async fn made() -> Ends {
         wallets(Reads::Nip44).await
     }
 
@@ -56,7 +31,7 @@ mod nip44 {
 mod nip04 {
     use super::*;
 
-    async fn made() -> Wallets {
+    async fn made() -> Ends {
         wallets(Reads::Nip04).await
     }
 

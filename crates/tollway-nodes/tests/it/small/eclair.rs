@@ -6,7 +6,8 @@ use l402::{Invoicer as _, Msat, Outcome, Payer as _, PaymentHash};
 use serde_json::json;
 use testkit::{FakeNetwork, FakeNode};
 
-use super::{Bought, form, json, not_found, paid};
+use super::{form, json, not_found, paid};
+use crate::ends::Ends;
 use crate::fake::{Asked, Fake, Say};
 use crate::running::open_url;
 
@@ -73,14 +74,14 @@ fn url(fake: &Fake) -> String {
     format!("eclair://{}?password={}", fake.address, fake.keep("password", "hunter2"))
 }
 
-async fn bought() -> Bought {
+async fn bought() -> Ends {
     let (buyer, seller) = FakeNetwork::pair();
     let fee = Msat::from_msat(2_000);
     buyer.on().set_fee(fee);
     let (buying, selling) = (eclair(buyer).await, eclair(seller.clone()).await);
     let payer = open_url(&url(&buying)).await.unwrap().payer.unwrap();
     let invoicer = open_url(&url(&selling)).await.unwrap().invoicer.unwrap();
-    Bought { payer, invoicer, seller, fee, _servers: vec![buying, selling] }
+    Ends { payer, invoicer, seller, fee, _kept: Box::new([buying, selling]) }
 }
 
 testkit::payer_contract!(bought);

@@ -6,7 +6,8 @@ use l402::{Invoicer as _, Msat, NodeErrorKind, Outcome, PayOrder, Payer as _};
 use serde_json::{Value, json};
 use testkit::{FakeNetwork, FakeNode};
 
-use super::{Bought, json, not_found, paid};
+use super::{json, not_found, paid};
+use crate::ends::Ends;
 use crate::fake::{Asked, Fake, Say};
 use crate::running::open_url;
 
@@ -82,13 +83,13 @@ fn url(fake: &Fake, key: &str) -> String {
     format!("lnbits://{}?key={key}&cert={}&network=regtest", fake.address, cert.display())
 }
 
-async fn bought() -> Bought {
+async fn bought() -> Ends {
     let (buyer, seller) = FakeNetwork::pair();
     let fee = Msat::from_msat(2_000);
     buyer.on().set_fee(fee);
     let fake = lnbits(buyer, fee).await;
     let payer = open_url(&url(&fake, "admin")).await.unwrap().payer.unwrap();
-    Bought { payer, invoicer: seller.invoicer(), seller, fee, _servers: vec![fake] }
+    Ends { payer, invoicer: seller.invoicer(), seller, fee, _kept: Box::new(fake) }
 }
 
 testkit::payer_contract!(bought);

@@ -9,43 +9,12 @@ mod real;
 mod strange;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use l402::{Invoice, Invoicer, Msat, Paid, PayError, PayOrder, Payer as _};
+use l402::{Invoice, Msat, Paid, PayError, PayOrder, Payer as _};
 use testkit::FakeNode;
-use testkit::contract::Fixture;
 
-use crate::fake::{Asked, Fake, Say};
-
-/// A payer behind an API, and a seller whom it can reach.
-struct Bought {
-    payer: Arc<dyn l402::Payer>,
-    invoicer: Arc<dyn Invoicer>,
-    seller: FakeNode,
-    fee: Msat,
-    _servers: Vec<Fake>,
-}
-
-#[async_trait]
-impl Fixture for Bought {
-    fn payer(&self) -> Arc<dyn l402::Payer> {
-        Arc::clone(&self.payer)
-    }
-
-    fn invoicer(&self) -> Arc<dyn Invoicer> {
-        Arc::clone(&self.invoicer)
-    }
-
-    async fn received(&self) -> Msat {
-        self.seller.received_total()
-    }
-
-    fn routing_fee(&self) -> Msat {
-        self.fee
-    }
-}
+use crate::fake::{Asked, Say};
 
 fn json(body: &serde_json::Value) -> Say {
     Say::Json(200, body.to_string())

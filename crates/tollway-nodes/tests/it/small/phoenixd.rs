@@ -6,7 +6,8 @@ use l402::{Invoicer as _, Msat, NodeErrorKind, Outcome, PayOrder, Payer as _};
 use serde_json::json;
 use testkit::{FakeNetwork, FakeNode};
 
-use super::{Bought, form, json, not_found, paid};
+use super::{form, json, not_found, paid};
+use crate::ends::Ends;
 use crate::fake::{Asked, Fake, Say};
 use crate::running::open_url;
 
@@ -82,14 +83,14 @@ fn url(fake: &Fake) -> String {
     format!("phoenixd://{}?password={}", fake.address, fake.keep("password", "hunter2\n"))
 }
 
-async fn bought() -> Bought {
+async fn bought() -> Ends {
     let (buyer, seller) = FakeNetwork::pair();
     // Its published fee for the contract's 21,001 msat: 0.4 % and 4 sat.
     let fee = Msat::from_msat(4_085);
     buyer.on().set_fee(fee);
     let fake = phoenixd(buyer).await;
     let payer = open_url(&url(&fake)).await.unwrap().payer.unwrap();
-    Bought { payer, invoicer: seller.invoicer(), seller, fee, _servers: vec![fake] }
+    Ends { payer, invoicer: seller.invoicer(), seller, fee, _kept: Box::new(fake) }
 }
 
 testkit::payer_contract!(bought);

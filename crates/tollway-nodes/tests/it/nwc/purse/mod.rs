@@ -4,14 +4,11 @@
 mod strangers;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use l402::{Invoice, Invoicer, Msat, Node, Outcome, PayError, PayOrder, Payer, Preimage};
+use l402::{Invoice, Invoicer, Msat, Node, Outcome, PayError, PayOrder, Preimage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::contract::Fixture;
 use testkit::{Act, FakeNetwork, FakeNode};
 use tokio::runtime::Runtime;
 use tollway_purse::nwc::{Connections, Fees, NewConnection, WalletService};
@@ -19,6 +16,7 @@ use tollway_purse::nwc::{Connections, Fees, NewConnection, WalletService};
 use super::application::{Application, Sealed};
 use super::open_url;
 use super::service::Running;
+use crate::ends::Ends;
 
 /// A service in a runtime of its own, which is killed whole when this is dropped.
 struct Serving {
@@ -118,31 +116,7 @@ fn code(answer: &Value) -> &str {
     answer["error"]["code"].as_str().unwrap_or("none")
 }
 
-struct Wallets {
-    payer: Arc<dyn Payer>,
-    invoicer: Arc<dyn Invoicer>,
-    seller: FakeNode,
-    _serving: [Serving; 2],
-    _folders: [TempDir; 2],
-    _relay: Running,
-}
-
-#[async_trait]
-impl Fixture for Wallets {
-    fn payer(&self) -> Arc<dyn Payer> {
-        Arc::clone(&self.payer)
-    }
-
-    fn invoicer(&self) -> Arc<dyn Invoicer> {
-        Arc::clone(&self.invoicer)
-    }
-
-    async fn received(&self) -> Msat {
-        self.seller.received_total()
-    }
-}
-
-async fn wallets() -> Wallets {
+async fn wallets() -> Ends {
     let (buyer, seller) = FakeNetwork::pair();
     let relay = Running::start().await;
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -156,7 +130,8 @@ async fn wallets() -> Wallets {
     let selling = open(&selling, &relay).await;
     assert!(selling.payer.is_none(), "without a budget it is paid only");
     let invoicer = selling.invoicer.unwrap();
-    Wallets { payer, invoicer, seller, _serving: serving, _folders: folders, _relay: relay }
+    let kept = Box::new((serving, folders, relay));
+    Ends { payer, invoicer, seller, fee: Msat::ZERO, _kept: kept }
 }
 
 testkit::payer_contract!(wallets);
