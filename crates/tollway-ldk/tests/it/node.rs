@@ -27,9 +27,9 @@ async fn a_channel_is_opened_closed_and_told_about() {
     assert_eq!(channel.funding, bob.channel(&id).unwrap().funding);
     assert!(channel.short_id.unwrap().ends_with("x0") || channel.funding.unwrap().ends_with(":1"));
 
+    until(async || alice.info().synced).await;
     let info = alice.info();
     assert_eq!((info.channels, info.usable_channels, info.peers), (2, 2, 1));
-    assert!(info.synced, "{info:?}");
     let peers = alice.peers();
     assert_eq!(peers.len(), 1);
     assert!(peers[0].connected && peers[0].kept && peers[0].id == bob.node_id());
@@ -42,8 +42,11 @@ async fn a_channel_is_opened_closed_and_told_about() {
     line.mine(6).await;
     let before = alice.balance().onchain.confirmed;
     line.mine(150).await;
-    line.mine_until(async || alice.balance().onchain.confirmed > before).await;
-    assert_eq!(alice.balance().closing, Sat::from_sat(0));
+    line.mine_until(async || {
+        let balance = alice.balance();
+        balance.onchain.confirmed > before && balance.closing == Sat::from_sat(0)
+    })
+    .await;
     line.end().await;
 }
 
