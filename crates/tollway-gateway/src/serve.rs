@@ -155,8 +155,10 @@ async fn take(
             tracing::warn!(%error, client = %peer.ip(), "a connection cannot be served");
         }
     }
-    drop(listener);
+    // Before the door is closed: whoever finds it closed may rely on it that every answer from now on
+    // says that it is the last of its connection.
     stage.send_replace(Stage::Closing);
+    drop(listener);
     if tokio::time::timeout(gateway.patience().stop, stage.closed()).await.is_ok() {
         return Stopped { cut: 0 };
     }
@@ -288,6 +290,16 @@ impl Talk {
         let mut next = Stage::Closing;
         loop {
             tokio::select! {
+                // The end is looked for first, so that the answer that comes with it is the last.
+                biased;
+                reached = wait_for(&mut stage, next) => match reached {
+                    Stage::Open => {}
+                    Stage::Closing => {
+                        next = Stage::Over;
+                        talk.as_mut().graceful_shutdown();
+                    }
+                    Stage::Over => return,
+                },
                 ended = talk.as_mut() => {
                     if let Err(error) = ended {
                         tracing::debug!(error, client = %connection.client, "a connection broke");
@@ -299,14 +311,6 @@ impl Talk {
                     if !connection.used.load(Ordering::Relaxed) {
                         return;
                     }
-                }
-                reached = wait_for(&mut stage, next) => match reached {
-                    Stage::Open => {}
-                    Stage::Closing => {
-                        next = Stage::Over;
-                        talk.as_mut().graceful_shutdown();
-                    }
-                    Stage::Over => return,
                 }
             }
         }

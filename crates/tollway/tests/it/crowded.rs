@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tollway_purse::Purse;
 
+use crate::run::plain_http;
 use crate::staying::{Staying, private};
 
 /// So many are before the node at a time, and so many more wait.
@@ -72,7 +73,7 @@ async fn a_slow_node_is_not_buried_and_whoever_cannot_wait_is_told_at_once() {
     let gateway = Staying::start(home.path(), &["serve", "--config", "gateway.toml"]).await;
     let url = format!("{}/page", gateway.text("/listen"));
 
-    let http = reqwest::Client::new();
+    let http = plain_http();
     let mut callers = JoinSet::new();
     for _ in 0..AT_ONCE + WAITING + TOO_MANY {
         let asked = http.get(&url).send();

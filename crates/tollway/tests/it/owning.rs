@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::market::run;
-use crate::run::{Said, tollway};
+use crate::run::{Said, plain_http, tollway};
 use crate::staying::{Staying, private};
 
 /// Longer than anything here takes on a busy machine.
@@ -73,7 +73,7 @@ impl Own {
     async fn chain(&self, method: &str, params: Value) {
         let url = self.devnet.text("/bitcoind");
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let asked = reqwest::Client::new().post(url).body(call.to_string()).send();
+        let asked = plain_http().post(url).body(call.to_string()).send();
         let said: Value =
             serde_json::from_str(&asked.await.unwrap().text().await.unwrap()).unwrap();
         assert!(said["error"].is_null(), "{said}");

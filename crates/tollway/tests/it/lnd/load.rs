@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::binary::is_there;
 use super::rig::{Lnd, pair};
 use crate::market::run;
-use crate::run::tollway;
+use crate::run::{plain_http, tollway};
 use crate::staying::{Staying, private};
 
 /// As many as come at a time.
@@ -39,7 +39,7 @@ async fn sell(home: &Path, seller: &Lnd, origin: &Origin) -> Staying {
 
 /// Asks without paying, over and over, until the task is ended.
 async fn press(url: String, heard: Arc<Mutex<Heard>>) {
-    let http = reqwest::Client::new();
+    let http = plain_http();
     loop {
         let answer = http.get(&url).send().await.unwrap();
         match answer.status().as_u16() {
