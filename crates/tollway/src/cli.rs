@@ -93,6 +93,9 @@ pub(crate) fn define() -> clap::Command {
                 .value_parser(value_parser!(Format))
                 .default_value("text"),
         );
+    for entry in COMMANDS.iter().filter(|entry| !entry.name().contains(' ')) {
+        root = root.subcommand(entry.define(clap::Command::new(entry.name())));
+    }
     for group in GROUPS {
         let mut command = clap::Command::new(group.name)
             .about(group.about)
@@ -106,9 +109,6 @@ pub(crate) fn define() -> clap::Command {
             }
         }
         root = root.subcommand(command);
-    }
-    for entry in COMMANDS.iter().filter(|entry| !entry.name().contains(' ')) {
-        root = root.subcommand(entry.define(clap::Command::new(entry.name())));
     }
     root
 }
