@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use l402::{
@@ -18,7 +18,8 @@ use nostr_relay_builder::builder::RateLimit;
 use nostr_relay_builder::{LocalRelay, RelayBuilder};
 use serde_json::{Value, json};
 use testkit::FakeNode;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -41,24 +42,55 @@ pub(crate) enum Pays {
     WithoutPreimage,
 }
 
-/// A relay in this process.
+/// A relay in this process, behind a door whose port stays its own while the relay is away: a port that
+/// is given back may be anybody's in the next moment.
 pub(crate) struct Running {
     pub(crate) relay: LocalRelay,
     pub(crate) port: u16,
+    /// Where the relay itself is.
+    behind: watch::Sender<u16>,
 }
 
 impl Running {
     pub(crate) async fn start() -> Self {
-        Self::at(free_port()).await
+        let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = door.local_addr().unwrap().port();
+        let (relay, at) = fresh().await;
+        let behind = watch::Sender::new(at);
+        let to = behind.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut caller, _)) = door.accept().await {
+                let at = *to.borrow();
+                tokio::spawn(async move {
+                    let mut relay = TcpStream::connect(("127.0.0.1", at)).await?;
+                    tokio::io::copy_bidirectional(&mut caller, &mut relay).await
+                });
+            }
+        });
+        Self { relay, port, behind }
     }
 
-    pub(crate) async fn at(port: u16) -> Self {
+    /// A new one in the same place.
+    pub(crate) async fn replace(&mut self) {
+        let (relay, at) = fresh().await;
+        self.relay = relay;
+        self.behind.send_replace(at);
+    }
+}
+
+/// A relay at a port that was free.
+async fn fresh() -> (LocalRelay, u16) {
+    let begun = Instant::now();
+    loop {
+        let port = free_port();
         let limit = RateLimit { max_reqs: 10_000, notes_per_minute: 1_000_000 };
         let local = [127, 0, 0, 1].into();
         let relay = RelayBuilder::default().addr(local).port(port).rate_limit(limit);
         let relay = LocalRelay::new(relay);
-        relay.run().await.unwrap();
-        Self { relay, port }
+        match relay.run().await {
+            Ok(()) => return (relay, port),
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(60), "{port}: {error}"),
+        }
     }
 }
 

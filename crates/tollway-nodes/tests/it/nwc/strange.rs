@@ -31,7 +31,7 @@ fn unknown(ended: Result<Paid, PayError>) -> NodeErrorKind {
 #[tokio::test]
 async fn a_relay_lost_in_mid_payment_leaves_an_unknown_end_that_is_found_later() {
     let (buyer, seller) = FakeNetwork::pair();
-    let relay = Running::start().await;
+    let mut relay = Running::start().await;
     let wallet = Service::over(buyer.clone());
     let again = wallet.clone();
     let url = wallet.serve(relay.port).await;
@@ -39,7 +39,6 @@ async fn a_relay_lost_in_mid_payment_leaves_an_unknown_end_that_is_found_later()
     let invoice = invoice(&seller).await;
 
     let cue = buyer.next(Act::PayLate);
-    let port = relay.port;
     let cut = async {
         cue.arrived().await;
         relay.relay.shutdown();
@@ -47,10 +46,9 @@ async fn a_relay_lost_in_mid_payment_leaves_an_unknown_end_that_is_found_later()
     let (ended, ()) = tokio::join!(pay(&*payer, &invoice), cut);
     assert_eq!(unknown(ended), NodeErrorKind::Unreachable);
     assert!(payer.outcome(invoice.payment_hash()).await.is_err(), "there is no relay");
-    drop(relay);
 
-    let _relay = Running::at(port).await;
-    again.serve(port).await;
+    relay.replace().await;
+    again.serve(relay.port).await;
     assert_eq!(payer.outcome(invoice.payment_hash()).await.unwrap(), Outcome::Pending);
     cue.proceed();
     let Outcome::Paid(found) = payer.outcome(invoice.payment_hash()).await.unwrap() else {

@@ -289,8 +289,7 @@ async fn a_relay_lost_in_mid_payment_costs_an_answer_and_no_money() {
     let (ended, ()) = tokio::join!(payer.pay(order), cut);
     assert!(matches!(ended, Err(PayError::Unknown { .. })), "{ended:?}");
     cue.proceed();
-    let port = scene.relay.port;
-    scene.relay = Running::at(port).await;
+    scene.relay.replace().await;
     // The service comes back to the relay in its own time.
     scene.application().await;
     let Outcome::Paid(found) = payer.outcome(invoice.payment_hash()).await.unwrap() else {
