@@ -75,6 +75,7 @@ impl Failure {
         match self {
             Self::Fetch(error) => !matches!(**error, E::Wallet(_) | E::NotStored { .. }),
             Self::Wallet(_) => false,
+            Self::Node(failure) => failure.is_safe_to_retry(),
             _ => true,
         }
     }
@@ -85,5 +86,28 @@ fn moved_word(moved: MoneyMoved) -> &'static str {
         MoneyMoved::No => "no",
         MoneyMoved::Yes => "yes",
         MoneyMoved::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use l402::operator::OperateError;
+    use l402::{NodeError, NodeErrorKind};
+
+    use super::*;
+    use crate::node::NodeFailure;
+
+    #[test]
+    fn money_that_may_have_been_sent_is_not_safe_to_be_sent_again() {
+        let lost = NodeError::new("lnd", NodeErrorKind::Timeout);
+        let sent = Failure::from(NodeFailure::from(OperateError::MayHaveSent(lost)));
+        let told = sent.json(Exit::MayHavePaid);
+        assert_eq!(
+            (&told["money_moved"], &told["safe_to_retry"]),
+            (&"unknown".into(), &false.into())
+        );
+        let refused = NodeError::new("lnd", NodeErrorKind::Refused);
+        let refused = Failure::from(NodeFailure::from(OperateError::from(refused)));
+        assert_eq!(refused.json(Exit::General)["safe_to_retry"], true);
     }
 }

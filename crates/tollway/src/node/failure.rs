@@ -85,6 +85,12 @@ impl NodeFailure {
         }
     }
 
+    /// Whether the same command, run again, sends nothing twice. An invoice is paid once however often
+    /// it is paid; a withdrawal has nothing by which a node would know it again.
+    pub(crate) const fn is_safe_to_retry(&self) -> bool {
+        !matches!(self, Self::Operate(OperateError::MayHaveSent(_)))
+    }
+
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::MayHavePaid { .. } | Self::Interrupted(_) => {
