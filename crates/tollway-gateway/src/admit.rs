@@ -156,15 +156,16 @@ impl<'a> Desk<'a> {
         if counters.is_empty() {
             return Ok(());
         }
-        Box::pin(self.limit_together(&counters, now)).await
+        let together = Box::pin(self.limit_together(&counters, now)).await;
+        together.map_err(|wait| self.too_often(wait))
     }
 
     /// The same where all gateways with the store count together.
-    async fn limit_together(&self, counters: &[Counter], now: SystemTime) -> Result<(), Ended> {
+    async fn limit_together(&self, counters: &[Counter], now: SystemTime) -> Result<(), TooOften> {
         match self.till.books.take(counters, now).await {
             Ok(Take::Taken) => Ok(()),
-            Ok(Take::Spent) => Err(self.too_often(limits::until_next(counters, now))),
-            // Who has paid passes while the store is down, as often as this gateway alone allows.
+            Ok(Take::Spent) => Err(limits::until_next(counters, now)),
+            // While the store is down one passes, or may buy, as often as this gateway alone allows.
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "a limit could not be counted with the other gateways");
@@ -179,11 +180,19 @@ impl<'a> Desk<'a> {
     }
 
     /// Counts a bill that is about to be written.
-    fn one_more_bill(&self, visitor: &Visitor<'_>) -> Result<(), Ended> {
-        self.unpaid.take(visitor.address).map_err(|wait: TooOften| {
+    async fn one_more_bill(&self, visitor: &Visitor<'_>) -> Result<(), Ended> {
+        let too_many = |wait: TooOften| {
             self.metrics.too_many_bills();
             Ended::TooOften(wait)
-        })
+        };
+        let Visitor { address, now, .. } = *visitor;
+        // What is too much for this gateway alone costs the store no question.
+        self.unpaid.take(address).map_err(too_many)?;
+        let counters = self.unpaid.shared(address, now);
+        if counters.is_empty() {
+            return Ok(());
+        }
+        self.limit_together(&counters, now).await.map_err(too_many)
     }
 
     /// What becomes of a request without a credential that opens this: it may cost nothing all the
@@ -222,7 +231,7 @@ impl<'a> Desk<'a> {
             return Err(Ended::Refused(why));
         }
         // Before anything is asked of the pricer or the node.
-        self.one_more_bill(visitor)?;
+        self.one_more_bill(visitor).await?;
         let route = Route {
             service: self.tariff.name(),
             rule: self.tariff.rule_name(terms),

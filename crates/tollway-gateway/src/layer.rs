@@ -30,9 +30,9 @@ pub type ClientIp = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 /// Puts a price on a tower service: an axum router, a tonic server, or any other.
 ///
 /// A request that may pass reaches the inner service without its credential, and with an
-/// `Arc<`[`Permit`](crate::Permit)`>` in its extensions; any other is answered here. What a request took (a use of a
-/// counted token, a freebie, a payment for one request) stays taken whatever the inner service answers:
-/// only that knows how far it went.
+/// `Arc<`[`Permit`](crate::Permit)`>` in its extensions; any other is answered here. What a request
+/// took (a use of a counted token, a freebie, a payment for one request) stays taken whatever the inner
+/// service answers: only that knows how far it went.
 ///
 /// ```
 /// # use std::sync::Arc;

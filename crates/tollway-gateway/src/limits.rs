@@ -59,6 +59,8 @@ pub(crate) struct Limits(Vec<Limit>);
 pub(crate) struct Unpaid {
     by_address: Option<Arc<Buckets>>,
     total: Option<Arc<Buckets>>,
+    /// Whether they are counted in the store as well.
+    shared: bool,
 }
 
 impl Buckets {
@@ -107,7 +109,8 @@ impl Limits {
         address: Option<IpAddr>,
         token: Option<TokenId>,
     ) -> Result<(), TooOften> {
-        self.on(path).try_for_each(|(_, limit)| limit.buckets.take(limit.key(address, token)))
+        let mut covering = self.0.iter().filter(|limit| limit.covers(path));
+        covering.try_for_each(|limit| limit.buckets.take(limit.key(address, token)))
     }
 
     /// The counters in the store of that request, in the windows that `now` is in; most often none.
@@ -119,28 +122,24 @@ impl Limits {
         token: Option<TokenId>,
         now: SystemTime,
     ) -> Vec<Counter> {
-        self.on(path)
-            .filter(|(_, limit)| limit.shared)
+        let limits = self.0.iter().enumerate();
+        limits
+            .filter(|(_, limit)| limit.shared && limit.covers(path))
             .map(|(place, limit)| {
-                let whose = match limit.key(address, token) {
-                    Key::Address(address) => format!("address {address}"),
-                    Key::Token(token) => format!("token {token}"),
-                    Key::All => "all".to_owned(),
-                };
+                let whose = limit.key(address, token).name();
                 let name = format!("limit\0{service}\0{place}\0{whose}");
                 counter(&name, limit.rate.count.get(), limit.rate.per, now)
             })
             .collect()
     }
-
-    /// Those that count requests to this path, with their places.
-    fn on(&self, path: &str) -> impl Iterator<Item = (usize, &Limit)> {
-        let covers = move |limit: &Limit| limit.paths.iter().any(|covered| covered.covers(path));
-        self.0.iter().enumerate().filter(move |(_, limit)| covers(limit))
-    }
 }
 
 impl Limit {
+    /// Whether it counts requests to this path.
+    fn covers(&self, path: &str) -> bool {
+        self.paths.iter().any(|covered| covered.covers(path))
+    }
+
     /// Who has no token is known by the address.
     fn key(&self, address: Option<IpAddr>, token: Option<TokenId>) -> Key {
         match (self.by, token, address) {
@@ -159,16 +158,45 @@ impl Unpaid {
         Self {
             by_address: keep(config.by_address, old.and_then(|old| old.by_address.as_ref())),
             total: keep(config.total, old.and_then(|old| old.total.as_ref())),
+            shared: config.shared,
         }
     }
 
     /// Counts one bill that is about to be written. The address is asked first, so that one that asks
     /// without end does not use up what is there for all.
     pub(crate) fn take(&self, address: Option<IpAddr>) -> Result<(), TooOften> {
-        if let (Some(buckets), Some(address)) = (&self.by_address, address) {
-            buckets.take(Key::Address(neighbourhood(address, 32, 64)))?;
+        self.counting(address).try_for_each(|(buckets, key)| buckets.take(key))
+    }
+
+    /// The counters in the store of that bill, in the windows that `now` is in; most often none.
+    pub(crate) fn shared(&self, address: Option<IpAddr>, now: SystemTime) -> Vec<Counter> {
+        if !self.shared {
+            return Vec::new();
         }
-        self.total.as_ref().map_or(Ok(()), |buckets| buckets.take(Key::All))
+        self.counting(address)
+            .map(|(buckets, key)| {
+                let Rate { count, per, .. } = buckets.rate;
+                counter(&format!("unpaid\0{}", key.name()), count.get(), per, now)
+            })
+            .collect()
+    }
+
+    /// What counts a bill for that address.
+    fn counting(&self, address: Option<IpAddr>) -> impl Iterator<Item = (&Buckets, Key)> {
+        let own = self.by_address.as_deref().zip(address);
+        let own = own.map(|(own, of)| (own, Key::Address(neighbourhood(of, 32, 64))));
+        own.into_iter().chain(self.total.as_deref().map(|all| (all, Key::All)))
+    }
+}
+
+impl Key {
+    /// What it is called in the store.
+    fn name(self) -> String {
+        match self {
+            Self::Address(address) => format!("address {address}"),
+            Self::Token(token) => format!("token {token}"),
+            Self::All => "all".to_owned(),
+        }
     }
 }
 
@@ -247,7 +275,10 @@ mod tests {
 
     #[test]
     fn what_was_used_up_survives_a_new_configuration() {
-        let config = |count| config::Unpaid { by_address: Some(rate(count, 1)), total: None };
+        let config = |count| {
+            let by_address = Some(rate(count, 1));
+            config::Unpaid { by_address, total: None, shared: false }
+        };
         let old = Unpaid::open(&config(1), None);
         assert!(old.take(Some(address("::1"))).is_ok());
         let same = Unpaid::open(&config(1), Some(&old));
@@ -258,7 +289,8 @@ mod tests {
 
     #[test]
     fn one_that_asks_without_end_does_not_use_up_what_is_there_for_all() {
-        let config = config::Unpaid { by_address: Some(rate(1, 1)), total: Some(rate(1, 2)) };
+        let (by_address, total) = (Some(rate(1, 1)), Some(rate(1, 2)));
+        let config = config::Unpaid { by_address, total, shared: false };
         let unpaid = Unpaid::open(&config, None);
         let greedy = (0..100).filter(|_| unpaid.take(Some(address("192.0.2.1"))).is_ok()).count();
         assert_eq!(greedy, 1);

@@ -53,6 +53,8 @@ pub struct Unpaid {
     pub by_address: Option<Rate>,
     /// For all together.
     pub total: Option<Rate>,
+    /// Whether all gateways with the same store count together, as in [`Limit::shared`].
+    pub shared: bool,
 }
 
 /// A few requests for nothing, for each neighbourhood (a /24 of IPv4, a /48 of IPv6).
@@ -104,7 +106,7 @@ impl Default for Unpaid {
     fn default() -> Self {
         let by_address = rate("600/1m").expect("a rate");
         let total = rate("1000/1s").expect("a rate");
-        Self { by_address: Some(by_address), total: Some(total) }
+        Self { by_address: Some(by_address), total: Some(total), shared: false }
     }
 }
 
@@ -120,16 +122,23 @@ fn rate(written: &str) -> Option<Rate> {
 
 const EXAMPLE: &str = "write how many in how long: `100/1m` or `10/s`";
 
+const TOO_SHORT: &str = "a shared limit is counted by the second, or in a longer time";
+
 /// Reads the two limits on bills that are not paid.
 pub(super) fn unpaid(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Unpaid {
     let default = Unpaid::default();
+    let shared = reader.flag(keys, "unpaid_shared").unwrap_or(default.shared);
     let mut read = |key, default| match reader.text(keys, key) {
         None => default,
         Some(at) if at.value == "off" => None,
         Some(at) => {
             let read = rate(&at.value);
-            if read.is_none() {
-                reader.bad(key, &at, format!("{EXAMPLE}, or `off`"));
+            match read {
+                None => reader.bad(key, &at, format!("{EXAMPLE}, or `off`")),
+                Some(rate) if shared && rate.per < Duration::from_secs(1) => {
+                    reader.bad(key, &at, TOO_SHORT);
+                }
+                Some(_) => {}
             }
             read
         }
@@ -137,6 +146,7 @@ pub(super) fn unpaid(reader: &mut Reader<'_>, keys: &mut Keys<'_>) -> Unpaid {
     Unpaid {
         by_address: read("unpaid_per_ip", default.by_address),
         total: read("unpaid_total", default.total),
+        shared,
     }
 }
 
@@ -167,7 +177,7 @@ fn read(reader: &mut Reader<'_>, mut keys: Keys<'_>) -> Option<Limit> {
         return None;
     };
     if shared && rate.per < Duration::from_secs(1) {
-        reader.bad("rate", &at, "a `shared` limit is counted by the second, or in a longer time");
+        reader.bad("rate", &at, TOO_SHORT);
     }
     if shared && burst.is_some() {
         let because = "a `shared` limit is so many in each window, at once or not";

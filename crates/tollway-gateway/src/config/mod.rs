@@ -69,6 +69,7 @@ pub(crate) static KEYS: &[&str] = &[
     "blocked",
     "unpaid_per_ip",
     "unpaid_total",
+    "unpaid_shared",
     "rates",
     "rates_pointer",
     "rates_ca",

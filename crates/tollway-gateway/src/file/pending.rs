@@ -86,13 +86,14 @@ mod tests {
         ("tls.redirect_http", "'127.0.0.1:1'"),
     ];
     /// Those that are in force at once.
-    const NOW: [(&str, &str); 15] = [
+    const NOW: [(&str, &str); 16] = [
         ("trusted_proxies", "'192.0.2.0/24'"),
         ("proxies_tell", "'forwarded'"),
         ("proxy_protocol", "true"),
         ("blocked", "'192.0.2.0/24'"),
         ("unpaid_per_ip", "'1/1h'"),
         ("unpaid_total", "'1/1h'"),
+        ("unpaid_shared", "true"),
         ("rates", "'http://other'"),
         ("rates_pointer", "'/other'"),
         ("rates_ca", "'file:/ca'"),

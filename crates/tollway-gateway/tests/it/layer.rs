@@ -150,7 +150,7 @@ async fn freebies_and_limits_hold_here_too() {
     let (_, seller) = FakeNetwork::pair();
     let tariff = tariff().freebies(some(2), Duration::from_secs(3600));
     let limit = Limit::on("2/1h".parse().unwrap(), By::Address, "/free").unwrap();
-    let unpaid = Unpaid { by_address: Some("1/1h".parse().unwrap()), total: None };
+    let unpaid = Unpaid { by_address: Some("1/1h".parse().unwrap()), total: None, shared: false };
     let networks = ["127.0.0.1/32".parse().unwrap()];
     let sale = sale(tariff, &seller).limit(limit).unpaid(unpaid);
     let sale = sale.trusted_proxies(&networks, Told::ForwardedFor);

@@ -102,8 +102,8 @@ async fn allow_as_one(fixture: &Fixture) {
     let text = |url: &str, upstream: &str| {
         let text = service(url, upstream);
         format!(
-            "{text}\nauth = 'freebie 7'\nfreebie_window = '20000d'\n[[service.limit]]\n\
-             rate = '11/20000d'\nby = 'token'\npath = '/limited'\nshared = true\n"
+            "unpaid_total = '14/20000d'\nunpaid_shared = true\n{text}\nauth = 'freebie 7'\n\
+             freebie_window = '20000d'\n[[service.limit]]\nrate = '11/20000d'\nby = 'token'\npath = '/limited'\nshared = true\n"
         )
     };
     let open = async || {
@@ -132,7 +132,8 @@ async fn allow_as_one(fixture: &Fixture) {
         answers.iter().filter(|answer| **answer == (limited, status)).count()
     };
     assert_eq!((count(true, 200), count(true, 429)), (11, 19), "the limit, together");
-    assert_eq!((count(false, 200), count(false, 402)), (7, 23), "the freebies, together");
+    assert_eq!(count(false, 200), 7, "the freebies, together");
+    assert_eq!((count(false, 402), count(false, 429)), (14, 9), "and the bills for the rest");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
