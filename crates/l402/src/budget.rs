@@ -99,6 +99,13 @@ impl Budget {
         }
     }
 
+    /// How much there was at first: what is left, set aside and spent.
+    pub fn whole(&self) -> Msat {
+        let mut parts = [self.left, self.held, self.spent].into_iter();
+        let whole = parts.try_fold(Msat::ZERO, Msat::checked_add);
+        whole.expect("the three together never change")
+    }
+
     /// What may still be spent.
     pub const fn left(&self) -> Msat {
         self.left

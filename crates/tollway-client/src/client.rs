@@ -35,6 +35,7 @@ pub struct Client {
 }
 
 /// What all requests of a client have in common.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) wire: Wire,
     pub(crate) wallet: Arc<dyn Wallet>,
@@ -130,22 +131,9 @@ impl Client {
     /// connections, with the same node and a budget of its own as large as this one's was.
     #[must_use]
     pub fn with_wallet(&self, wallet: Arc<dyn Wallet>) -> Self {
-        let Shared { wire, terms, policy, approver, node, .. } = &*self.shared;
-        let budget = self.shared.budget();
-        let whole = [budget.left(), budget.held(), budget.spent()];
-        let whole = whole.into_iter().try_fold(Msat::ZERO, Msat::checked_add);
-        let shared = Shared {
-            wire: wire.clone(),
-            wallet,
-            terms: *terms,
-            policy: policy.clone(),
-            approver: approver.clone(),
-            allow_plain_http: self.shared.allow_plain_http,
-            second_authorization: self.shared.second_authorization,
-            node: Arc::clone(node),
-            budget: Arc::new(Mutex::new(Budget::new(whole.unwrap_or(Msat::SUPPLY)))),
-        };
-        Self { shared: Arc::new(shared) }
+        let budget = Budget::new(self.shared.budget().whole());
+        let budget = Arc::new(Mutex::new(budget));
+        Self { shared: Arc::new(Shared { wallet, budget, ..Shared::clone(&self.shared) }) }
     }
 
     /// The same client by another way to the servers: a tower service in place of its own connections.
@@ -167,19 +155,8 @@ impl Client {
     }
 
     pub(crate) fn with_way(&self, way: Arc<dyn Way>) -> Self {
-        let Shared { wire, wallet, terms, policy, approver, .. } = &*self.shared;
-        let shared = Shared {
-            wire: wire.by(way),
-            wallet: Arc::clone(wallet),
-            terms: *terms,
-            policy: policy.clone(),
-            approver: approver.clone(),
-            allow_plain_http: self.shared.allow_plain_http,
-            second_authorization: self.shared.second_authorization,
-            node: Arc::clone(&self.shared.node),
-            budget: Arc::clone(&self.shared.budget),
-        };
-        Self { shared: Arc::new(shared) }
+        let wire = self.shared.wire.by(way);
+        Self { shared: Arc::new(Shared { wire, ..Shared::clone(&self.shared) }) }
     }
 
     /// What this client's calls have spent so far, routing included, in millisatoshi.
@@ -220,10 +197,7 @@ impl Client {
         });
         let least = whole.chain(accounts.map(Account::left)).min();
         let budget = self.shared.budget();
-        let parts = [budget.left(), budget.held(), budget.spent()];
-        let given = parts.into_iter().try_fold(Msat::ZERO, Msat::checked_add);
-        let unlimited = given.is_none_or(|given| given >= Msat::SUPPLY);
-        let in_hand = (!unlimited).then(|| budget.left());
+        let in_hand = (budget.whole() < Msat::SUPPLY).then(|| budget.left());
         Ok([least, in_hand].into_iter().flatten().min())
     }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use l402::NodeId;
 use url::{Host, Url};
 
 use crate::request::BadRequest;
@@ -32,6 +33,11 @@ impl Origin {
         let host = url.host().ok_or_else(|| bad("it has no host"))?;
         let kept_private = url.scheme() == "https" || stays_here(&host);
         Ok(Self { text: url.origin().ascii_serialization(), kept_private })
+    }
+
+    /// What a payee counts as whose invoice is paid by itself: a host that is named by its key.
+    pub fn of_payee(id: NodeId) -> Self {
+        format!("https://{id}").parse().expect("a key's digits are a host")
     }
 
     /// `scheme://host` or `scheme://host:port`.

@@ -1,9 +1,11 @@
 //! A wallet's records taken together: what lists, exports and imports go by.
 
-use http::Method;
-use l402::{Msat, PaymentHash};
+use std::time::SystemTime;
 
-use super::{Purchase, Token};
+use http::Method;
+use l402::{Invoice, Msat, PaymentHash, Scheme, Secret};
+
+use super::{Purchase, Target, Token};
 use crate::origin::Origin;
 
 /// One payment in a wallet, as far as it got.
@@ -24,6 +26,18 @@ pub struct Adopted {
     pub proven: usize,
     /// How many were here already, and were left as they are.
     pub known: usize,
+}
+
+/// What a payment that was begun and one that is finished have both, beside what an [`Entry`] says
+/// itself.
+pub(crate) struct Common<'a> {
+    pub(crate) scheme: &'static dyn Scheme,
+    pub(crate) token: &'a l402::Token,
+    pub(crate) invoice: Option<&'a Invoice>,
+    pub(crate) target: Option<Target>,
+    pub(crate) query: Option<&'a Secret<String>>,
+    pub(crate) node: Option<&'a str>,
+    pub(crate) begun_at: SystemTime,
 }
 
 impl Entry {
@@ -56,6 +70,30 @@ impl Entry {
         match self {
             Self::Begun(purchase) => purchase.challenge.invoice.amount(),
             Self::Finished(token) => token.amount,
+        }
+    }
+
+    /// What is known of both.
+    pub(crate) fn common(&self) -> Common<'_> {
+        match self {
+            Self::Begun(Purchase { challenge, target, query, node, begun_at, .. }) => Common {
+                scheme: challenge.scheme,
+                token: &challenge.token,
+                invoice: Some(&challenge.invoice),
+                target: *target,
+                query: query.as_ref(),
+                node: node.as_deref(),
+                begun_at: *begun_at,
+            },
+            Self::Finished(token) => Common {
+                scheme: token.scheme,
+                token: &token.token,
+                invoice: token.invoice.as_ref(),
+                target: token.target,
+                query: token.query.as_ref(),
+                node: token.node.as_deref(),
+                begun_at: token.begun_at,
+            },
         }
     }
 

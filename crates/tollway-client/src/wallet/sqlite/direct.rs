@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use l402::{Invoice, Msat, NodeId, PaymentHash};
+use l402::{Invoice, Msat, PaymentHash};
 use rusqlite::{OptionalExtension, params};
 
 use super::SqliteWallet;
@@ -24,7 +24,7 @@ impl SqliteWallet {
         reserve: Reserve<'_>,
         now: SystemTime,
     ) -> Result<(), WalletError> {
-        let (hash, origin) = (invoice.payment_hash(), payee(invoice.payee()));
+        let (hash, origin) = (invoice.payment_hash(), Origin::of_payee(invoice.payee()));
         let (asked, limits) = (reserve.asked, reserve.limits.to_vec());
         self.write(move |rows| {
             let spent = "SELECT spent_msat > 0 FROM spending WHERE hash = ?1";
@@ -78,11 +78,6 @@ fn is_held_for_itself(
     let held = "SELECT EXISTS (SELECT 1 FROM spending WHERE hash = ?1 AND held_msat > 0) \
                 AND NOT EXISTS (SELECT 1 FROM payment WHERE hash = ?1)";
     rows.query_row(held, [hash.to_string()], |row| row.get(0))
-}
-
-/// The host that a payee counts as.
-fn payee(id: NodeId) -> Origin {
-    format!("https://{id}").parse().expect("a key's digits are a host")
 }
 
 #[cfg(test)]

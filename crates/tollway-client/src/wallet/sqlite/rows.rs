@@ -2,14 +2,15 @@
 
 use std::ops::Deref;
 
-use l402::{Challenge, Invoice, PaymentHash, Secret};
+use l402::{Invoice, PaymentHash, Secret};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Failed;
 use super::record::{self, BEGUN, COLUMNS};
 use super::sealing::place;
+use crate::wallet::entry::Common;
 use crate::wallet::seal::Vault;
-use crate::wallet::{Entry, Purchase, Token, WalletError};
+use crate::wallet::{Entry, Token, WalletError};
 
 /// The rows, and what seals the secrets in them.
 #[derive(Clone, Copy)]
@@ -72,17 +73,9 @@ pub(super) fn list<T>(
 
 /// A row of its own for a payment that is not there yet.
 pub(super) fn insert(rows: &Rows<'_>, entry: &Entry) -> Result<(), Failed> {
-    let (scheme, token, invoice, (target, query), node, begun_at) = match entry {
-        Entry::Begun(Purchase { challenge, target, query, node, begun_at, .. }) => {
-            let Challenge { scheme, token, invoice, .. } = challenge;
-            (scheme, token, Some(invoice), (target, query), node, begun_at)
-        }
-        Entry::Finished(Token {
-            scheme, token, invoice, target, query, node, begun_at, ..
-        }) => (scheme, token, invoice.as_ref(), (target, query), node, begun_at),
-    };
+    let Common { scheme, token, invoice, target, query, node, begun_at } = entry.common();
     // With its mark before it, it is never taken for something sealed.
-    let query = query.as_ref().map(|query| Secret::new(format!("?{}", query.expose())));
+    let query = query.map(|query| Secret::new(format!("?{}", query.expose())));
     let query = query.map(|query| rows.seal(entry.hash(), "query", query.expose())).transpose()?;
     rows.execute(
         "INSERT INTO payment (hash, origin, method, path, scheme, token, invoice, amount_msat, \
@@ -98,7 +91,7 @@ pub(super) fn insert(rows: &Rows<'_>, entry: &Entry) -> Result<(), Failed> {
             invoice.map_or("", Invoice::as_str),
             record::to_sql(entry.amount()),
             node,
-            record::to_ms(*begun_at),
+            record::to_ms(begun_at),
             target.map(|target| target.to_string()),
             BEGUN,
             query,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ImportError;
 use crate::origin::Origin;
+use crate::wallet::entry::Common;
 use crate::wallet::{Entry, Purchase, Standing, Token};
 
 /// Times are milliseconds since 1970, amounts millisatoshi.
@@ -88,22 +89,7 @@ fn to_ms(time: SystemTime) -> u64 {
 
 impl From<&Entry> for Written {
     fn from(entry: &Entry) -> Self {
-        let (scheme, token, invoice, (target, query), node, begun_at) = match entry {
-            Entry::Begun(Purchase { challenge, target, query, node, begun_at, .. }) => {
-                let invoice = Some(&challenge.invoice);
-                (challenge.scheme, &challenge.token, invoice, (target, query), node, begun_at)
-            }
-            Entry::Finished(Token {
-                scheme,
-                token,
-                invoice,
-                target,
-                query,
-                node,
-                begun_at,
-                ..
-            }) => (*scheme, token, invoice.as_ref(), (target, query), node, begun_at),
-        };
+        let Common { scheme, token, invoice, target, query, node, begun_at } = entry.common();
         let proof = entry.token().map(|token| Proof {
             preimage: Secret::new(token.preimage.expose_hex()),
             fee_msat: token.fee.msat(),
@@ -116,13 +102,13 @@ impl From<&Entry> for Written {
             method: entry.method().to_string(),
             path: entry.path().to_owned(),
             target: target.map(|target| target.to_string()),
-            query: query.clone(),
+            query: query.cloned(),
             scheme: scheme.name().to_owned(),
             token: Secret::new(token.as_str().to_owned()),
             invoice: invoice.map(ToString::to_string),
             amount_msat: entry.amount().msat(),
-            node: node.clone(),
-            begun_ms: to_ms(*begun_at),
+            node: node.map(str::to_owned),
+            begun_ms: to_ms(begun_at),
             proof,
         }
     }
