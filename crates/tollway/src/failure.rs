@@ -307,7 +307,7 @@ impl Failure {
                 "run the same command again: what was paid for is not paid for again"
             }
             Self::Wallet(WalletError::Sealed { .. } | WalletError::Key(KeyError::Wrong)) => {
-                "name its key by `--wallet-key`, as `file:PATH`, `env:NAME` or `keyring:NAME`"
+                "name its key by `--wallet-key`, as `file:PATH`, `env:NAME`, `keyring:NAME` or `ask`"
             }
             Self::Fetch(error) => return refusal::hint(error).map(str::to_owned),
             Self::Node(failure) => return failure.hint(),

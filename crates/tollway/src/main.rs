@@ -11,6 +11,7 @@ mod exit;
 mod external;
 mod failure;
 mod fetch;
+mod files;
 mod flags;
 mod log;
 mod node;

@@ -89,7 +89,8 @@ pub(crate) struct WalletFlags {
     #[arg(long, value_name = "FILE", env = "TOLLWAY_WALLET")]
     wallet: Option<PathBuf>,
 
-    /// Where the key of a sealed wallet is: `file:PATH`, `env:NAME` or `keyring:NAME`
+    /// Where the key of a sealed wallet is: `file:PATH`, `env:NAME`, `keyring:NAME`, or `ask` to type it,
+    /// as it is where none is named and somebody sits at a terminal
     #[arg(long, value_name = "SOURCE", env = "TOLLWAY_WALLET_KEY")]
     wallet_key: Option<String>,
 }
@@ -144,11 +145,12 @@ impl WalletFlags {
             Some(file) => file.clone(),
             None => shell.need_folder()?.join("wallet.sqlite"),
         };
-        let wallet = match self.wallet_key.as_ref().or(settings.wallet_key.as_ref()) {
-            Some(place) => {
-                let key = Key { place: place.parse()?, shell };
-                SqliteWallet::open_with(file, &key).await?
-            }
+        let place = match self.wallet_key.as_ref().or(settings.wallet_key.as_ref()) {
+            Some(place) => Some(place.parse()?),
+            None => terminal::somebody_sits_there().then_some(Place::Terminal),
+        };
+        let wallet = match place {
+            Some(place) => SqliteWallet::open_with(file, &Key { place, shell }).await?,
             None => SqliteWallet::open(file).await?,
         };
         Ok(Arc::new(wallet))
@@ -268,17 +270,16 @@ impl Approver for Person {
         let what = price.description.as_deref().map(escape);
         let what = what.map(|what| format!(" for “{what}”")).unwrap_or_default();
         let question = format!(
-            "{} {}{} asks {}{worth} and up to {} for routing{what}. Pay? [y/N] ",
+            "{} {}{} asks {}{worth} and up to {} for routing{what}. Pay?",
             proposal.method,
             proposal.origin,
             escape(&proposal.path),
             paint(STRONG, price.amount),
             price.max_fee,
         );
-        match terminal::ask(question).await {
-            Ok(line) if terminal::is_yes(&line) => Approval::Granted,
-            Ok(_) => Approval::Refused("the answer was no".to_owned()),
-            Err(_) => Approval::Refused("the terminal gave no answer".to_owned()),
+        match terminal::agree(question).await {
+            Ok(()) => Approval::Granted,
+            Err(reason) => Approval::Refused(reason.to_owned()),
         }
     }
 }

@@ -1,12 +1,10 @@
-//! Secrets that a flag, a setting or a URL only names: in a file, in the environment, or in the
-//! system's keyring. Never on the command line, where everybody on the machine can read them.
+//! Secrets that a flag, a setting or a URL only names: in a file, in the environment, in the system's
+//! keyring, or typed on the terminal. Never on the command line, where everybody on the machine can read them.
 //!
 //! The keyring is reached by the system's own tool for it: `secret-tool` (of libsecret: GNOME's, KDE's
 //! and other keyrings that speak the Secret Service), and `security` on macOS.
 
 use std::fmt;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::str::FromStr;
@@ -16,7 +14,9 @@ use l402::Secret;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::files;
 use crate::shell::Shell;
+use crate::terminal::{ask_secret, somebody_sits_there};
 
 /// How long a keyring may take: somebody may have to unlock it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,13 +30,17 @@ pub(crate) enum Place {
     Env(String),
     /// In the system's keyring, under that name.
     Keyring(String),
+    /// In somebody's head, who types it on the terminal.
+    Terminal,
 }
 
 /// A secret cannot be had, or not be kept. Nothing of it is in the message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaceError {
     /// The text names no place.
-    #[error("write `file:PATH`, `env:NAME` or `keyring:NAME`: others can see a command line")]
+    #[error(
+        "write `file:PATH`, `env:NAME`, `keyring:NAME` or `ask`: others can see a command line"
+    )]
     NoPlace,
     /// The file cannot be read, or not be made.
     #[error("{doing} `{}` failed", path.display())]
@@ -51,8 +55,14 @@ pub(crate) enum PlaceError {
     /// There is no such variable.
     #[error("it is to be in the environment variable {0}, which is not set")]
     NotSet(String),
+    /// Nobody sits there, or nobody typed it.
+    #[error("it is asked for on a terminal, and there is none, or nothing was typed")]
+    NotTyped,
+    /// What was typed to be kept in mind was not typed so again.
+    #[error("it was not typed the same way twice")]
+    NotTheSame,
     /// The environment of another process is not ours to write.
-    #[error("a new secret is kept by `file:PATH` or `keyring:NAME`, not by the environment")]
+    #[error("a new secret is kept by `file:PATH` or `keyring:NAME` only")]
     NotKept,
     /// The keyring's tool is not there.
     #[error("the system's keyring is reached by `{tool}`, which cannot be run")]
@@ -81,6 +91,7 @@ impl FromStr for Place {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
             Some(("keyring", name)) if !name.is_empty() => Ok(Self::Keyring(name.to_owned())),
+            None if text == "ask" => Ok(Self::Terminal),
             _ => Err(PlaceError::NoPlace),
         }
     }
@@ -92,6 +103,7 @@ impl fmt::Display for Place {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Env(name) => write!(f, "env:{name}"),
             Self::Keyring(name) => write!(f, "keyring:{name}"),
+            Self::Terminal => f.write_str("ask"),
         }
     }
 }
@@ -110,28 +122,42 @@ impl Place {
                 set.ok_or_else(|| PlaceError::NotSet(name.clone()))?
             }
             Self::Keyring(name) => look_up(name).await?,
+            Self::Terminal => return typed("The wallet's key: ").await,
         };
         secret.truncate(secret.trim_end_matches(['\r', '\n']).len());
         Ok(Secret::new(secret))
+    }
+
+    /// The secret that is used from now on: one that is typed is typed twice.
+    pub(crate) async fn read_new(&self, shell: &Shell) -> Result<Secret<String>, PlaceError> {
+        let secret = self.read(shell).await?;
+        if *self == Self::Terminal && typed("Again: ").await?.expose() != secret.expose() {
+            return Err(PlaceError::NotTheSame);
+        }
+        Ok(secret)
     }
 
     /// Keeps a new secret there: in a file that was not there, for its owner only, or in the keyring.
     pub(crate) async fn keep(&self, secret: &Secret<String>) -> Result<(), PlaceError> {
         match self {
             Self::File(path) => {
-                let mut options = std::fs::OpenOptions::new();
-                let file = options.write(true).create_new(true).mode(0o600).open(path);
-                let written = file.and_then(|mut file| {
-                    writeln!(file, "{}", secret.expose()).and_then(|()| file.sync_all())
-                });
                 let failed =
                     |source| PlaceError::File { doing: "writing", path: path.clone(), source };
-                written.map_err(failed)
+                let line = Secret::new(format!("{}\n", secret.expose()));
+                files::write_private(path, line.expose().as_bytes()).map_err(failed)
             }
-            Self::Env(_) => Err(PlaceError::NotKept),
+            Self::Env(_) | Self::Terminal => Err(PlaceError::NotKept),
             Self::Keyring(name) => store(name, secret).await,
         }
     }
+}
+
+async fn typed(question: &str) -> Result<Secret<String>, PlaceError> {
+    if !somebody_sits_there() {
+        return Err(PlaceError::NotTyped);
+    }
+    let secret = ask_secret(question.to_owned()).await;
+    secret.ok().filter(|secret| !secret.expose().is_empty()).ok_or(PlaceError::NotTyped)
 }
 
 /// The tool of this system, which finds the keyring by the session's environment.
@@ -200,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_place_is_named_and_a_secret_is_not() {
-        for text in ["file:/a/b", "env:NAME", "keyring:wallet"] {
+        for text in ["file:/a/b", "env:NAME", "keyring:wallet", "ask"] {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
         }
         for bad in ["hunter2", "env:", "keyring:", "file:", "AGE-SECRET-KEY-1X"] {

@@ -3,13 +3,14 @@
 //! looked for in the folder in which a command happens to run.
 
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tollway_client::Policy;
 
 use crate::failure::Failure;
+use crate::files;
 use crate::rates::RateSource;
 use crate::shell::Shell;
 
@@ -41,7 +42,7 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wallet: Option<PathBuf>,
     /// Where the key of a sealed wallet is, unless a flag or `$TOLLWAY_WALLET_KEY` says it:
-    /// `file:PATH`, `env:NAME` or `keyring:NAME`.
+    /// `file:PATH`, `env:NAME`, `keyring:NAME` or `ask`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wallet_key: Option<String>,
     /// What may be paid.
@@ -95,8 +96,7 @@ pub(crate) fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(format!(".{}", std::process::id()));
     let new = PathBuf::from(new);
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&new)?;
+    let mut file = files::create_private(&new)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     let renamed = written.and_then(|()| std::fs::rename(&new, path));
     if renamed.is_err() {

@@ -2,9 +2,10 @@
 //! in it could move the cursor, change the title or hide what was printed.
 
 use std::fmt::{self, Write as _};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use l402::Secret;
 
 /// Talk that matters less.
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -69,23 +70,43 @@ pub(crate) fn paint(style: Style, text: impl fmt::Display) -> String {
 
 /// Whether somebody sits there who can be asked.
 pub(crate) fn somebody_sits_there() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks whoever sits there, and reads one line. What is hostile in the question has been escaped.
-pub(crate) async fn ask(question: String) -> std::io::Result<String> {
-    let answer = tokio::task::spawn_blocking(move || {
+pub(crate) async fn ask(question: String) -> io::Result<String> {
+    in_its_thread(move || {
         let mut stderr = anstream::stderr();
         write!(stderr, "{question}").and_then(|()| stderr.flush())?;
         let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    });
-    answer.await.unwrap_or_else(|broken| Err(std::io::Error::other(broken)))
+        io::stdin().read_line(&mut line).map(|_| line)
+    })
+    .await
 }
 
-/// Whether an answer means yes; everything else means no.
-pub(crate) fn is_yes(answer: &str) -> bool {
-    matches!(answer.trim(), "y" | "Y" | "yes")
+/// Lets whoever sits there agree to something; every answer but yes is a no. The error is why it is
+/// not agreed to.
+pub(crate) async fn agree(question: String) -> Result<(), &'static str> {
+    let answer = ask(format!("{question} [y/N] ")).await;
+    match answer.as_deref().map(str::trim) {
+        Ok("y" | "Y" | "yes") => Ok(()),
+        Ok(_) => Err("the answer was no"),
+        Err(_) => Err("the terminal gave no answer"),
+    }
+}
+
+/// Asks whoever sits there for a secret, and does not show what is typed. What is hostile in the
+/// question has been escaped.
+pub(crate) async fn ask_secret(question: String) -> io::Result<Secret<String>> {
+    in_its_thread(move || rpassword::prompt_password(question).map(Secret::new)).await
+}
+
+/// Whoever types takes time.
+async fn in_its_thread<T: Send + 'static>(
+    conversation: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let ended = tokio::task::spawn_blocking(conversation).await;
+    ended.unwrap_or_else(|broken| Err(io::Error::other(broken)))
 }
 
 /// The beginning and the end of something long, for people.

@@ -1,6 +1,5 @@
 //! Credentials on their way in and out of files: never on a command line, and readable by nobody else.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +8,7 @@ use l402::Secret;
 
 use super::client::AskError;
 use crate::failure::Failure;
+use crate::files;
 use crate::shell::Shell;
 
 /// Reads a credential from `file:/path` or `env:NAME`.
@@ -50,14 +50,10 @@ fn check_mode(path: &Path) -> std::io::Result<Option<u32>> {
 
 /// Writes a credential to a new file that only we can read, or leaves it to be printed.
 pub(crate) fn hand_out(credential: &Secret<String>, output: Option<&Path>) -> Result<(), Failure> {
-    use std::os::unix::fs::OpenOptionsExt;
     let Some(path) = output else { return Ok(()) };
     let failed = |source| Failure::Io { what: format!("writing {}", path.display()), source };
-    let mut options = std::fs::OpenOptions::new();
-    // One that is there may be in use.
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     let line = Secret::new(format!("{}\n", credential.expose()));
-    file.write_all(line.expose().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+    files::write_private(path, line.expose().as_bytes()).map_err(failed)
 }
 
 /// Until when something is valid that is for so long: `12h`, `30d` or `forever`.

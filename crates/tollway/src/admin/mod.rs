@@ -7,13 +7,11 @@ mod listing;
 mod table;
 
 use std::fmt;
-use std::path::Path;
 
 use clap::Args;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::failure::Failure;
 use crate::shell::Shell;
 
 pub(crate) use client::{AskError, Client, Refusal, path};
@@ -39,15 +37,6 @@ impl Door {
         let url = self.admin.as_deref().ok_or(AskError::NoAdmin)?;
         let source = self.credential.as_deref().ok_or(AskError::NoCredential)?;
         Client::new(url, read_credential(source, shell)?)
-    }
-}
-
-/// The text of a file that is named on the command line; `-` is stdin.
-pub(crate) fn read_input(path: &Path) -> Result<String, Failure> {
-    let failed = |source| Failure::Io { what: format!("reading {}", path.display()), source };
-    match path.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin()).map_err(failed),
-        false => std::fs::read_to_string(path).map_err(failed),
     }
 }
 

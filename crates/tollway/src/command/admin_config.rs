@@ -7,10 +7,11 @@ use clap::{ArgMatches, Args};
 use http::Method;
 use serde_json::Value;
 
-use crate::admin::{Door, Report, read_input, text, yes};
+use crate::admin::{Door, Report, text, yes};
 use crate::command::{Command, read};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{BAD, GOOD, escape, escape_except, paint};
@@ -60,7 +61,7 @@ impl Command for AdminConfig {
             let text = escape_except(&text(&json, "/toml"), &['\n']);
             return Ok(Output::new(&Report { text, json }));
         };
-        let body = read_input(&file)?.into_bytes();
+        let body = files::read_input(&file)?.into_bytes();
         let sent = client.send(Method::POST, "/v1/config/check", None, Some(("text/plain", body)));
         let json = sent.await?.json;
         if yes(&json, "/good") {

@@ -8,9 +8,10 @@ use clap::{ArgMatches, Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::admin::{AskError, Client, Door, Report, path, read_input, text};
+use crate::admin::{AskError, Client, Door, Report, path, text};
 use crate::command::{Command, read};
 use crate::failure::Failure;
+use crate::files;
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{GOOD, KEY, escape, escape_except, paint};
@@ -160,7 +161,7 @@ async fn change(
 
 /// The keys of a service, as TOML or as JSON.
 fn service(file: &std::path::Path) -> Result<Value, Failure> {
-    let text = read_input(file)?;
+    let text = files::read_input(file)?;
     let bad =
         |problem: String| AskError::NotAService { place: file.display().to_string(), problem };
     if text.trim_start().starts_with('{') {

@@ -18,7 +18,7 @@ use crate::node::{NodeFailure, NodeFlag, words};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{BAD, STRONG, escape, paint};
-use crate::{flags, log, nodes};
+use crate::{flags, log};
 
 /// `tollway node backup`.
 #[derive(Debug)]
@@ -69,8 +69,7 @@ async fn keep(
     to: Option<PathBuf>,
     shell: &Shell,
 ) -> Result<Output, PaperFailure> {
-    let not_embedded = || PaperFailure::NotEmbedded { scheme: url.scheme().to_owned() };
-    let (folder, _) = nodes::embedded(url, shell).await?.ok_or_else(not_embedded)?;
+    let (folder, _) = paper::place(url, shell).await?;
     if to.is_none() && (shell.is_json() || !std::io::stdout().is_terminal()) {
         return Err(PaperFailure::Nobody);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use clap::{ArgMatches, Args};
-use l402::{Network, NodeId, NodeUrl, Secret};
+use l402::{Network, NodeId, Secret};
 use serde::Serialize;
 use tollway_ldk::Backup;
 
@@ -17,7 +17,7 @@ use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, ask, paint, somebody_sits_there};
-use crate::{log, nodes};
+use crate::{files, log};
 
 /// `tollway node restore`.
 #[derive(Debug)]
@@ -70,10 +70,9 @@ impl Command for NodeRestore {
         let args: Arguments = read(args);
         log::start(shell, "warn");
         let url = args.node.named("restore", shell)?;
-        let (folder, network) = place(&url, shell).await.map_err(NodeFailure::from)?;
+        let (folder, network) = paper::place(&url, shell).await.map_err(NodeFailure::from)?;
         let text = match &args.words_file {
-            Some(file) if file.as_os_str() == "-" => Secret::new(stdin()?),
-            Some(file) => Secret::new(from_file(file)?),
+            Some(file) => Secret::new(files::read_input(file)?),
             None if somebody_sits_there() => Secret::new(typed().await?),
             None => {
                 let problem = "is needed where there is no terminal to ask on";
@@ -89,11 +88,6 @@ impl Command for NodeRestore {
     }
 }
 
-async fn place(url: &NodeUrl, shell: &Shell) -> Result<(PathBuf, Network), PaperFailure> {
-    let not_embedded = || PaperFailure::NotEmbedded { scheme: url.scheme().to_owned() };
-    nodes::embedded(url, shell).await?.ok_or_else(not_embedded)
-}
-
 /// What was found, and what the command line adds to it.
 fn backup(found: Found, args: &Arguments, asked: Network) -> Result<Backup, PaperFailure> {
     if let Some(theirs) = found.network.filter(|theirs| *theirs != asked) {
@@ -103,16 +97,6 @@ fn backup(found: Found, args: &Arguments, asked: Network) -> Result<Backup, Pape
     let peers = found.peers.into_iter().chain(args.peers.iter().cloned()).collect();
     let born = args.born.or(found.born).unwrap_or(0);
     Ok(Backup { network: asked, words, born, peers })
-}
-
-fn from_file(file: &PathBuf) -> Result<String, Failure> {
-    let what = || format!("reading {}", file.display());
-    std::fs::read_to_string(file).map_err(|source| Failure::Io { what: what(), source })
-}
-
-fn stdin() -> Result<String, Failure> {
-    let failed = |source| Failure::Io { what: "reading stdin".to_owned(), source };
-    std::io::read_to_string(std::io::stdin()).map_err(failed)
 }
 
 /// The words as somebody types them, until there are enough or a line is empty.

@@ -16,7 +16,7 @@ use crate::flags::WholeSatError;
 use crate::node::{NodeFailure, NodeFlag};
 use crate::output::Output;
 use crate::shell::Shell;
-use crate::terminal::{STRONG, ask, escape, is_yes, paint, somebody_sits_there};
+use crate::terminal::{self, STRONG, escape, paint, somebody_sits_there};
 
 /// `tollway node withdraw`.
 #[derive(Debug)]
@@ -103,10 +103,8 @@ async fn agree(plan: &Plan, yes: bool, shell: &Shell) -> Result<(), NodeFailure>
     if !somebody_sits_there() {
         return Err(NodeFailure::NobodyToAsk(plan.to_string()));
     }
-    match ask(format!("{plan}. Send it? [y/N] ")).await {
-        Ok(answer) if is_yes(&answer) => Ok(()),
-        _ => Err(NodeFailure::NotAgreed),
-    }
+    let agreed = terminal::agree(format!("{plan}. Send it?")).await;
+    agreed.map_err(|_| NodeFailure::NotAgreed)
 }
 
 /// What is going to be sent, as far as it is known.

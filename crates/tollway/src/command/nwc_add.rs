@@ -1,9 +1,7 @@
 //! `tollway nwc add`: lets one more application use the node, under a budget.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -17,7 +15,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::shell::Shell;
 use crate::terminal::{STRONG, paint};
-use crate::{flags, log};
+use crate::{files, flags, log};
 
 /// `tollway nwc add`.
 #[derive(Debug)]
@@ -104,8 +102,7 @@ pub(crate) async fn add(
     let Some(file) = file else { return Ok(Some(connections.add(new).await?)) };
     let io = |source| Failure::Io { what: format!("writing {}", file.display()), source };
     // Before the connection is made: a URL that can be written nowhere would be lost.
-    let mut options = OpenOptions::new();
-    let mut out = options.write(true).create_new(true).mode(0o600).open(file).map_err(io)?;
+    let mut out = files::create_private(file).map_err(io)?;
     let url = match connections.add(new).await {
         Ok(url) => url,
         Err(error) => {

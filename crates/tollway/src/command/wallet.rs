@@ -2,8 +2,6 @@
 //! bought.
 
 use std::fmt;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -16,6 +14,7 @@ use tollway_client::{Adopted, Entry, Origin, Wallet};
 use crate::command::{Command, read};
 use crate::failure::Failure;
 use crate::fetch::flags::{AskError, read_file, read_url};
+use crate::files::write_private;
 use crate::output::Output;
 use crate::pay::WalletFlags;
 use crate::shell::Shell;
@@ -107,7 +106,7 @@ impl Command for WalletExport {
         let text = transfer::export(&*wallet).await?;
         let payments = wallet.entries().await?.len();
         let failed = |source| Failure::Io { what: format!("writing `{}`", file.display()), source };
-        write_new(&file, &text).map_err(failed)?;
+        write_private(&file, text.expose().as_bytes()).map_err(failed)?;
         Ok(Output::new(&Exported { path: file, payments }))
     }
 }
@@ -169,10 +168,4 @@ fn token_file(path: &Path, origin: &str) -> Result<tollway_client::Token, Failur
     let is_old = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lsat"));
     let token = file.into_token(origin, if is_old { "LSAT" } else { "L402" });
     token.ok_or_else(|| bad("its payment has no known end: ask the node that made it"))
-}
-
-fn write_new(path: &Path, text: &Secret<String>) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.expose().as_bytes()).and_then(|()| file.sync_all())
 }

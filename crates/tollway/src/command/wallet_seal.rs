@@ -26,8 +26,8 @@ pub(crate) struct WalletUnseal;
 
 #[derive(Args)]
 struct SealArguments {
-    /// Where the key is that seals it from now on: `file:PATH`, `env:NAME` or `keyring:NAME`. A
-    /// passphrase, or an age identity
+    /// Where the key is that seals it from now on: `file:PATH`, `env:NAME`, `keyring:NAME`, or `ask`
+    /// to type it. A passphrase, or an age identity
     #[arg(value_name = "SOURCE")]
     key: String,
 
@@ -82,6 +82,7 @@ impl Command for WalletSeal {
                      `secret-tool` (of libsecret), or `security` on macOS.\n\nExamples:\n  \
                      tollway wallet seal keyring:wallet --make\n  \
                      tollway wallet seal file:/media/key/wallet.age --make\n  \
+                     tollway wallet seal ask\n  \
                      tollway wallet seal env:NEW_PASSPHRASE --wallet-key env:OLD_PASSPHRASE";
         SealArguments::augment_args(command).about(about).after_help(after)
     }
@@ -98,7 +99,7 @@ impl Command for WalletSeal {
 }
 
 async fn given(place: &Place, shell: &Shell) -> Result<WalletKey, PlaceError> {
-    Ok(WalletKey::read(&place.read(shell).await?))
+    Ok(WalletKey::read(&place.read_new(shell).await?))
 }
 
 /// A key that can be had from its place again, before anything is sealed with it.

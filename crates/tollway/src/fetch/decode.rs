@@ -54,13 +54,14 @@ impl Decoder {
         piece: &[u8],
         mut out: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        if let Self::Plain = self {
-            return out(piece);
-        }
         // A piece may decompress to a thousand times its length: it is fed in small parts.
-        for part in piece.chunks(PIECE / 64) {
+        let part = match self {
+            Self::Plain => piece.len().max(1),
+            _ => PIECE / 64,
+        };
+        for part in piece.chunks(part) {
             match self {
-                Self::Plain => unreachable!("it was handed on above"),
+                Self::Plain => out(part)?,
                 Self::Gzip(decoder) => {
                     decoder.write_all(part).map_err(damaged)?;
                     drain(decoder.get_mut(), &mut out)?;

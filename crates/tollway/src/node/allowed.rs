@@ -13,7 +13,7 @@ use crate::node::NodeFailure;
 use crate::pay::WalletFlags;
 use crate::settings::Settings;
 use crate::shell::Shell;
-use crate::terminal::{STRONG, ask, escape, is_yes, paint, somebody_sits_there};
+use crate::terminal::{self, STRONG, escape, paint, somebody_sits_there};
 
 /// What the command line agrees to. It narrows the policy and never widens it.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +53,7 @@ pub(crate) async fn allow(
     let max_fee = policy.max_fee.map_or(asked_for, |limit| limit.min(asked_for));
     let not_taken = |reason| Error::Terms(FlowError::NoOffer(vec![("invoice", reason)]));
     policy.may_pay_invoice(invoice).map_err(|reason| fetch(not_taken(reason)))?;
-    let payee = format!("https://{}", invoice.payee()).parse::<Origin>();
-    let payee = payee.expect("a key's digits are a host");
-    policy.may_pay(&payee).map_err(|denied| fetch(denied.into()))?;
+    policy.may_pay(&Origin::of_payee(invoice.payee())).map_err(|denied| fetch(denied.into()))?;
     if let Some(above) = policy.ask_above.filter(|above| amount > *above && !agreed.yes) {
         agree(invoice, max_fee, above).await.map_err(|denied| fetch(denied.into()))?;
     }
@@ -91,16 +89,13 @@ async fn agree(invoice: &Invoice, max_fee: Msat, above: Msat) -> Result<(), Deni
     }
     let what = invoice.description().map(|what| format!(" for “{}”", escape(&what)));
     let question = format!(
-        "{} to {} and up to {max_fee} for routing{}. Pay? [y/N] ",
+        "{} to {} and up to {max_fee} for routing{}. Pay?",
         paint(STRONG, amount),
         invoice.payee(),
         what.unwrap_or_default(),
     );
-    match ask(question).await {
-        Ok(answer) if is_yes(&answer) => Ok(()),
-        Ok(_) => Err(Denied::Declined { reason: "the answer was no".to_owned() }),
-        Err(_) => Err(Denied::Declined { reason: "the terminal gave no answer".to_owned() }),
-    }
+    let agreed = terminal::agree(question).await;
+    agreed.map_err(|reason| Denied::Declined { reason: reason.to_owned() })
 }
 
 fn fetch(error: Error) -> Failure {

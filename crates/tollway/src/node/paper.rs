@@ -3,15 +3,15 @@
 //! too, for whoever has nothing else.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use l402::{Network, NodeId, OpenError, Secret};
+use l402::{Network, NodeId, NodeUrl, OpenError, Secret};
 use tollway_ldk::{Backup, BackupError};
 
 use crate::exit::Exit;
+use crate::shell::Shell;
+use crate::{files, nodes};
 
 /// What the words are good for, for the one who keeps them.
 pub(crate) const WORTH: &str = "\
@@ -101,18 +101,23 @@ pub(crate) struct Found {
     pub(crate) words: Option<Secret<String>>,
 }
 
+/// Where the embedded node is that the URL names, and on which network.
+pub(crate) async fn place(
+    url: &NodeUrl,
+    shell: &Shell,
+) -> Result<(PathBuf, Network), PaperFailure> {
+    let not_embedded = || PaperFailure::NotEmbedded { scheme: url.scheme().to_owned() };
+    nodes::embedded(url, shell).await?.ok_or_else(not_embedded)
+}
+
 /// Writes it where nothing is, for its owner only, and to the disk before this returns.
 pub(crate) fn write(backup: &Backup, file: &Path) -> Result<(), PaperFailure> {
-    let mut options = OpenOptions::new();
-    let opened = options.write(true).create_new(true).mode(0o600).open(file);
-    let failed = |source| PaperFailure::Io { what: format!("writing {}", file.display()), source };
-    let mut opened = opened.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => PaperFailure::Exists(file.to_owned()),
-        _ => failed(error),
-    })?;
     let text = Secret::new(Paper(backup).to_string());
-    let written = opened.write_all(text.expose().as_bytes()).and_then(|()| opened.sync_all());
-    written.map_err(failed)
+    let written = files::write_private(file, text.expose().as_bytes());
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => PaperFailure::Exists(file.to_owned()),
+        _ => PaperFailure::Io { what: format!("writing {}", file.display()), source },
+    })
 }
 
 /// Reads such a text. What is wrong with it is named without repeating it.

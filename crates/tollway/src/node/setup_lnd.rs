@@ -1,9 +1,8 @@
 //! The steps of `tollway node setup lnd`. Each finds out first whether it is done already, so that the
 //! command can be run again wherever it stopped; nothing that is there is overwritten.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +15,7 @@ use tollway_nodes::{LndPart, LndSetup, LndState};
 
 use super::SetupFailure;
 use crate::failure::Failure;
+use crate::files::write_private;
 
 /// How long lnd may take to start, and to open its wallet.
 const START: Duration = Duration::from_secs(60);
@@ -119,7 +119,7 @@ impl Plan {
             Ok(there) if there == self.conf_text() => {}
             Ok(_) => return Err(SetupFailure::OtherConf(conf).into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                write_new(&conf, self.conf_text().as_bytes()).map_err(io(&conf))?;
+                write_private(&conf, self.conf_text().as_bytes()).map_err(io(&conf))?;
             }
             Err(error) => return Err(io(&conf)(error)),
         }
@@ -128,7 +128,7 @@ impl Plan {
             let mut random = [0; 32];
             getrandom::fill(&mut random).expect("the system has randomness");
             let text = Secret::new(random.to_lower_hex_string());
-            write_new(&password, text.expose().as_bytes()).map_err(io(&password))?;
+            write_private(&password, text.expose().as_bytes()).map_err(io(&password))?;
         }
         Ok(())
     }
@@ -201,7 +201,7 @@ impl Plan {
         let root_key = u64::from(u32::from_be_bytes(random)) + 1;
         let baked = self.setup().bake(&self.admin(), &self.parts, root_key).await;
         let baked = baked.map_err(SetupFailure::Silent)?;
-        write_new(&macaroon, &baked).map_err(|source| Failure::Io {
+        write_private(&macaroon, &baked).map_err(|source| Failure::Io {
             what: format!("writing {}", macaroon.display()),
             source,
         })?;
@@ -213,13 +213,6 @@ impl Plan {
 pub(crate) fn find(path: Option<&str>) -> Option<PathBuf> {
     let folders = std::env::split_paths(path?);
     folders.map(|folder| folder.join("lnd")).find(|lnd| lnd.is_file())
-}
-
-/// Writes a file that was not there, for its owner alone.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

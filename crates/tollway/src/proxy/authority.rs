@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
+
+use crate::files;
 
 /// After how long a host's certificate is made anew; it is good for a week.
 const RENEWED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -83,7 +85,7 @@ impl Authority {
             fs::write(&certificate, signed.pem()).map_err(failed)?;
             fs::write(&list, hosts.join("\n") + "\n").map_err(failed)?;
             // Last: with it, the authority is there.
-            write_key(&key_file, &key.serialize_pem()).map_err(failed)?;
+            files::write_private(&key_file, key.serialize_pem().as_bytes()).map_err(failed)?;
             key
         };
         let issuer = Issuer::new(params, key);
@@ -165,12 +167,6 @@ fn name(host: &str) -> Result<String, AuthorityError> {
         Ok(url::Host::Domain(name)) => Ok(name.trim_end_matches('.').to_owned()),
         _ => Err(AuthorityError::Host(host.to_owned())),
     }
-}
-
-fn write_key(path: &Path, pem: &str) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    io::Write::write_all(&mut file, pem.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]

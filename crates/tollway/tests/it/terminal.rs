@@ -65,6 +65,27 @@ impl Terminal {
         self.keyboard.write_all(line.as_bytes()).await.unwrap();
     }
 
+    /// Waits until what is typed is no longer shown, and types it.
+    async fn answer_unseen(&mut self, line: &str) {
+        let script = self.child.id().unwrap();
+        let children = format!("/proc/{script}/task/{script}/children");
+        let children = std::fs::read_to_string(children).unwrap();
+        let tty = format!("/proc/{}/fd/0", children.split_whitespace().next().unwrap());
+        let tty = std::fs::read_link(tty).unwrap();
+        let hidden = async {
+            loop {
+                let mut stty = tokio::process::Command::new("stty");
+                let told = stty.arg("-F").arg(&tty).arg("-a").output().await.unwrap();
+                if String::from_utf8(told.stdout).unwrap().contains("-echo ") {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, hidden).await.expect("what is typed stays on the screen");
+        self.answer(line).await;
+    }
+
     /// Waits for its end: the exit code, and all that was shown.
     async fn end(mut self) -> (i32, String) {
         while self.look().await {}
@@ -190,4 +211,35 @@ async fn a_payment_that_hangs_is_waited_for_at_the_terminal_too() {
     cue.proceed();
     let (code, shown) = terminal.end().await;
     assert_eq!((code, market.sold()), (0, 1), "{shown:?}");
+}
+
+/// The whole life of a wallet whose key is in nothing but its owner's head.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_wallet_is_typed_and_not_shown() {
+    let market = Market::open().await;
+    assert_eq!(market.got("/weather/berlin", &[]).await.code, 0);
+    let seal = || crate::run::tollway(market.folder.path(), ["wallet", "seal", "ask"]);
+    for (again, code) in [("correct horse\n", 2), ("hunter2 hunter2\n", 0)] {
+        let mut terminal = Terminal::run(&seal());
+        terminal.until("The wallet's key:").await;
+        terminal.answer_unseen("hunter2 hunter2\n").await;
+        terminal.until("Again:").await;
+        terminal.answer_unseen(again).await;
+        let (ended, shown) = terminal.end().await;
+        assert_eq!(ended, code, "{shown:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("horse"), "{shown:?}");
+    }
+    // Where nobody sits there is nobody to ask, and the wallet says what it wants.
+    let alone = market.got("/weather/berlin", &[]).await;
+    assert_eq!(alone.code, 1, "{alone:?}");
+    assert!(alone.stderr.contains("--wallet-key"), "{alone:?}");
+    for (typed, code) in [("correct horse\n", 1), ("hunter2 hunter2\n", 0)] {
+        let mut terminal = Terminal::run(&market.get("/weather/berlin", &[]));
+        terminal.until("The wallet's key:").await;
+        terminal.answer_unseen(typed).await;
+        let (ended, shown) = terminal.end().await;
+        assert_eq!(ended, code, "{shown:?}");
+        assert_eq!(shown.matches("key:").count(), 1, "it is asked for once: {shown:?}");
+    }
+    assert_eq!(market.sold(), 1, "the token was at hand");
 }
