@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the LNbits that its driver is tested against, from the Python package index and with a fixed
 # version of everything, into a cache folder. Prints the folder of its environment; installs nothing when
-# it is there already. With --if-built it never installs, and fails where there is none. Takes a minute or
-# several, so it is no part of .ci/run: the tests say loudly that they are skipped without it.
+# it is there already. With --if-built it never installs, and fails where there is none: the tests say loudly
+# that they are skipped then.
 set -euo pipefail
 cd "$(dirname "$0")/lnbits"
 
