@@ -23,7 +23,7 @@ pub(crate) enum Agreed {
 
 impl Call<'_> {
     /// Asks whoever is to be asked about this offer, and gets another one in its place when it no
-    /// longer `stands`: because we waited for the claim, or for the answer.
+    /// longer `stands`: because we waited for our turn, or for the answer.
     pub(crate) async fn agree(
         &mut self,
         terms: &flow::Terms,

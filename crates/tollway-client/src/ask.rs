@@ -15,7 +15,7 @@ use crate::response::{Payment, Response};
 use crate::scope::{Fit, Wanted};
 use crate::target::Target;
 use crate::terms::Terms;
-use crate::wallet::{Claim, Receipt, Standing, Token};
+use crate::wallet::{Receipt, Standing, Token, Turn};
 use crate::wire::{Answer, Proof};
 
 /// The most tokens that are tried for one request.
@@ -109,8 +109,8 @@ impl<'a> Call<'a> {
 
     /// Sends the request with the best token, and with the next one while they are refused; bare
     /// when there is none.
-    pub(crate) async fn ask(&mut self, claim: Option<&Claim>) -> Result<Asked, Error> {
-        match self.ask_with_tokens(None, claim).await? {
+    pub(crate) async fn ask(&mut self, turn: Option<&Turn>) -> Result<Asked, Error> {
+        match self.ask_with_tokens(None, turn).await? {
             Asked::Nothing => self.ask_bare().await,
             asked @ (Asked::Answered(_) | Asked::Wants(_)) => Ok(asked),
         }
@@ -121,12 +121,12 @@ impl<'a> Call<'a> {
     pub(crate) async fn ask_again(
         &mut self,
         challenge: &Challenge,
-        claim: Option<&Claim>,
+        turn: Option<&Turn>,
     ) -> Result<Asked, Error> {
         if let Some((token, status)) = self.guessed.take() {
             self.refused(token, Some(challenge), status).await;
         }
-        self.ask_with_tokens(Some(challenge), claim).await
+        self.ask_with_tokens(Some(challenge), turn).await
     }
 
     /// Sends the request with no token.
@@ -141,10 +141,10 @@ impl<'a> Call<'a> {
     async fn ask_with_tokens(
         &mut self,
         challenge: Option<&Challenge>,
-        claim: Option<&Claim>,
+        turn: Option<&Turn>,
     ) -> Result<Asked, Error> {
         let mut asked = Asked::Nothing;
-        while let Some(token) = self.find(challenge, claim).await? {
+        while let Some(token) = self.find(challenge, turn).await? {
             let answer = self.send(Some(&token)).await?;
             if !answer.refuses() {
                 let response = self.answered(Some(token), answer).await;
@@ -163,7 +163,7 @@ impl<'a> Call<'a> {
     async fn find(
         &mut self,
         challenge: Option<&Challenge>,
-        claim: Option<&Claim>,
+        turn: Option<&Turn>,
     ) -> Result<Option<Token>, Error> {
         if !self.may_show_credentials() || self.tried.len() >= MOST_TRIED {
             return Ok(None);
@@ -171,9 +171,9 @@ impl<'a> Call<'a> {
         let Request { origin, .. } = self.request;
         let tokens = self.shared.wallet.find(origin, self.request.path()).await?;
         // Until its buyer has used a token once it is the buyer's: some open one door, one time.
-        // Whoever holds the claim is the buyer, or the buyer is gone.
+        // Whoever has the turn is the buyer, or the buyer is gone.
         let spare = |token: &Token| {
-            let buyers = claim.is_none() && token.standing == Standing::Fresh;
+            let buyers = turn.is_none() && token.standing == Standing::Fresh;
             // Where nothing is asked yet, the request's own line may be all that is needed.
             let in_the_way = challenge.is_none() && self.has_room_for(&token.manner()).is_err();
             let others = self.only.is_some_and(|only| token.hash != only);

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::held::Held;
 use crate::observe::Step;
 use crate::response::{Payment, Response};
-use crate::wallet::{Claim, Purchase, Receipt, Reserve, Standing};
+use crate::wallet::{Purchase, Receipt, Reserve, Standing, Turn};
 use crate::wire::{Answer, Proof};
 
 /// How much longer than an order's patience we wait for the node's word. A node keeps the patience by
@@ -40,9 +40,9 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
 
     // From here until the server has taken the proof or not, nobody else buys from this origin with
     // this wallet.
-    let claim = call.claim().await?;
-    let unpaid = call.resume(&claim, &*payer, &challenge).await?;
-    let challenge = match call.ask_again(&challenge, Some(&claim)).await? {
+    let turn = call.turn().await?;
+    let unpaid = call.resume(&turn, &*payer, &challenge).await?;
+    let challenge = match call.ask_again(&challenge, Some(&turn)).await? {
         Asked::Answered(response) => return Ok(call.done(*response)),
         Asked::Wants(offers) if unpaid.is_none() => call.choose(&terms, offers)?,
         Asked::Wants(_) | Asked::Nothing => challenge,
@@ -61,9 +61,9 @@ pub(crate) async fn fetch(mut call: Call<'_>) -> Result<Response, Error> {
     };
 
     let held = call.hold(terms, challenge)?;
-    let held = call.begin(&claim, held).await?;
-    let proving = call.pay(&claim, &*payer, held).await?;
-    let receipt = call.prove(&claim, &proving).await?;
+    let held = call.begin(&turn, held).await?;
+    let proving = call.pay(&turn, &*payer, held).await?;
+    let receipt = call.prove(&turn, &proving).await?;
     let proof = Proof::of(proving.challenge(), proving.preimage());
     let answer = match call.shared.wire.send(call.request, Some(&proof)).await {
         Ok(answer) => answer,
@@ -93,12 +93,12 @@ impl Call<'_> {
     }
 
     /// Waits until nobody else buys from this origin.
-    pub(crate) async fn claim(&self) -> Result<Claim, Error> {
+    pub(crate) async fn turn(&self) -> Result<Turn, Error> {
         let origin = &self.request.origin;
         let waiting = || self.step(Step::Waiting { origin });
-        let claim = self.shared.wallet.claim(origin, &waiting).await?;
-        self.step(Step::Claimed { origin });
-        Ok(claim)
+        let turn = self.shared.wallet.turn(origin, &waiting).await?;
+        self.step(Step::Turn { origin });
+        Ok(turn)
     }
 
     /// Sets the money aside.
@@ -109,7 +109,7 @@ impl Call<'_> {
     }
 
     /// Writes down what is about to be paid for.
-    async fn begin<'h>(&self, claim: &Claim, held: Held<'h>) -> Result<Held<'h>, Error> {
+    async fn begin<'h>(&self, turn: &Turn, held: Held<'h>) -> Result<Held<'h>, Error> {
         let purchase = Purchase {
             origin: self.request.origin.clone(),
             method: self.request.method.clone(),
@@ -121,7 +121,7 @@ impl Call<'_> {
             begun_at: SystemTime::now(),
         };
         let reserve = Reserve { asked: held.amount(), limits: &self.shared.policy.limits };
-        if let Err(error) = self.shared.wallet.begin(claim, &purchase, reserve).await {
+        if let Err(error) = self.shared.wallet.begin(turn, &purchase, reserve).await {
             held.abandon();
             return Err(error.into());
         }
@@ -130,12 +130,7 @@ impl Call<'_> {
     }
 
     /// Pays, and settles the hold by the node's word.
-    async fn pay(
-        &self,
-        claim: &Claim,
-        payer: &dyn Payer,
-        held: Held<'_>,
-    ) -> Result<Proving, Error> {
+    async fn pay(&self, turn: &Turn, payer: &dyn Payer, held: Held<'_>) -> Result<Proving, Error> {
         let hash = held.challenge().invoice.payment_hash();
         let limit = held.order().patience.saturating_add(GRACE);
         self.step(Step::Paying { hash });
@@ -149,7 +144,7 @@ impl Call<'_> {
                 Ok(proving)
             }
             Err(FlowError::Pay(PayError::NotPaid { why, source })) => {
-                self.strike_out(claim, hash).await;
+                self.strike_out(turn, hash).await;
                 Err(Error::NotPaid { hash, why, source })
             }
             Err(FlowError::WrongPreimage(_)) => Err(Error::WrongPreimage { hash }),
@@ -163,17 +158,17 @@ impl Call<'_> {
 
     /// The node has said that nothing was paid and nothing will be. If that cannot be written down,
     /// the next call asks the node once more.
-    async fn strike_out(&self, claim: &Claim, hash: PaymentHash) {
-        if let Err(error) = self.shared.wallet.forget(claim, hash).await {
+    async fn strike_out(&self, turn: &Turn, hash: PaymentHash) {
+        if let Err(error) = self.shared.wallet.forget(turn, hash).await {
             tracing::warn!(%hash, %error, "a payment that was not made stays in the wallet");
         }
     }
 
     /// Writes the proof down.
-    async fn prove(&self, claim: &Claim, proving: &Proving) -> Result<Receipt, Error> {
+    async fn prove(&self, turn: &Turn, proving: &Proving) -> Result<Receipt, Error> {
         let hash = proving.challenge().invoice.payment_hash();
         let paid = Paid { preimage: proving.preimage().clone(), fee: proving.fee() };
-        let finished = self.shared.wallet.finish(claim, hash, &paid, SystemTime::now()).await;
+        let finished = self.shared.wallet.finish(turn, hash, &paid, SystemTime::now()).await;
         let receipt = finished.map_err(|source| Error::NotStored { hash, source })?;
         self.step(Step::Proven { receipt: &receipt });
         Ok(receipt)

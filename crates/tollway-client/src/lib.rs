@@ -100,8 +100,8 @@ pub use timing::Timings;
 pub use tls::{Identity, TlsOptions, TlsVersion};
 pub use transport::{Cookies, Family, HttpVersion, Local, ProxiedScheme, Proxy, Transport};
 pub use wallet::{
-    Adopted, Claim, Entry, KeyError, KeySource, Ledger, MOST_OTHERS, MemoryWallet, Purchase,
-    Receipt, Reserve, SqliteWallet, Standing, Token, Wallet, WalletError, WalletKey, transfer,
+    Adopted, Entry, KeyError, KeySource, Ledger, MOST_OTHERS, MemoryWallet, Purchase, Receipt,
+    Reserve, SqliteWallet, Standing, Token, Turn, Wallet, WalletError, WalletKey, transfer,
 };
 pub use way::{RequestBody, ResponseBody};
 pub use wire::Timeouts;

@@ -51,7 +51,7 @@ pub enum Step<'a> {
         origin: &'a Origin,
     },
     /// Nobody else buys from this origin with this wallet until we are done.
-    Claimed {
+    Turn {
         /// The origin.
         origin: &'a Origin,
     },
@@ -117,7 +117,7 @@ impl Step<'_> {
         "refused",
         "challenged",
         "waiting",
-        "claimed",
+        "turn",
         "resuming",
         "held",
         "begun",
@@ -136,7 +136,7 @@ impl Step<'_> {
             Self::Refused { .. } => "refused",
             Self::Challenged { .. } => "challenged",
             Self::Waiting { .. } => "waiting",
-            Self::Claimed { .. } => "claimed",
+            Self::Turn { .. } => "turn",
             Self::Resuming { .. } => "resuming",
             Self::Held { .. } => "held",
             Self::Begun { .. } => "begun",

@@ -1,5 +1,5 @@
-//! What a request would cost, found out by doing everything up to the payment: nothing is claimed,
-//! set aside, begun or paid.
+//! What a request would cost, found out by doing everything up to the payment: nothing is set aside,
+//! begun or paid.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::ask::{Asked, Call};
 use crate::error::Error;
 use crate::held::Held;
 use crate::response::Response;
-use crate::wallet::{Claim, Reserve};
+use crate::wallet::{Reserve, Turn};
 
 /// What a request leads to.
 #[derive(Debug)]
@@ -52,13 +52,13 @@ pub struct Price {
 /// Sends the request with what was paid for it, and pays nothing. Whoever bought it is us, or is gone:
 /// nobody else buys from there meanwhile.
 pub(crate) async fn collect(call: Call<'_>) -> Result<Quote, Error> {
-    let claim = call.claim().await?;
-    quote(call, Some(&claim)).await
+    let turn = call.turn().await?;
+    quote(call, Some(&turn)).await
 }
 
 /// Sends the request, and says what would be paid for it.
-pub(crate) async fn quote(mut call: Call<'_>, claim: Option<&Claim>) -> Result<Quote, Error> {
-    let offers = match call.ask(claim).await? {
+pub(crate) async fn quote(mut call: Call<'_>, turn: Option<&Turn>) -> Result<Quote, Error> {
+    let offers = match call.ask(turn).await? {
         Asked::Answered(response) => return Ok(Quote::Answered(Box::new(call.done(*response)))),
         Asked::Wants(offers) => offers,
         Asked::Nothing => unreachable!("without a token, the bare request is sent"),
@@ -70,7 +70,7 @@ pub(crate) async fn quote(mut call: Call<'_>, claim: Option<&Claim>) -> Result<Q
     let offered = offers.challenges.first().map(|challenge| challenge.invoice.network());
     let terms = call.terms().on(node.or(offered).unwrap_or(Network::Mainnet));
     let challenge = call.choose(&terms, offers)?;
-    match call.ask_again(&challenge, claim).await? {
+    match call.ask_again(&challenge, turn).await? {
         Asked::Answered(response) => return Ok(Quote::Answered(Box::new(call.done(*response)))),
         Asked::Wants(_) | Asked::Nothing => call.may_pay_again()?,
     }

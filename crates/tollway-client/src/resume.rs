@@ -11,7 +11,7 @@ use crate::client::Shared;
 use crate::error::Error;
 use crate::fetch::no_word;
 use crate::observe::Step;
-use crate::wallet::{Claim, Purchase, Receipt};
+use crate::wallet::{Purchase, Receipt, Turn};
 
 /// An invoice that was about to be paid, was not, and still can be. While it can, it is the only one
 /// that is paid for its scope: an order that is late to reach the node then pays for what is wanted.
@@ -51,7 +51,7 @@ impl Call<'_> {
     /// While the end of one is not known nothing new is paid: the error says so.
     pub(crate) async fn resume(
         &mut self,
-        claim: &Claim,
+        turn: &Turn,
         payer: &dyn Payer,
         challenge: &Challenge,
     ) -> Result<Option<Unpaid>, Error> {
@@ -63,10 +63,10 @@ impl Call<'_> {
             }
             self.step(Step::Resuming { hash: purchase.hash() });
             let patience = self.terms().patience;
-            match self.shared.end(claim, payer, &purchase, patience).await? {
+            match self.shared.end(turn, payer, &purchase, patience).await? {
                 Some(receipt) => self.recover(&receipt),
                 None if unpaid.is_none() && is_live(&purchase) => unpaid = Some(Unpaid(purchase)),
-                None => self.shared.wallet.forget(claim, purchase.hash()).await?,
+                None => self.shared.wallet.forget(turn, purchase.hash()).await?,
             }
         }
         Ok(unpaid)
@@ -79,18 +79,18 @@ impl Shared {
         let mut endings = Vec::new();
         for purchase in self.wallet.pending(None).await? {
             let payer = self.payer().await?;
-            let claim = self.wallet.claim(&purchase.origin, &|| {}).await?;
-            // Whoever had the claim may have ended it.
+            let turn = self.wallet.turn(&purchase.origin, &|| {}).await?;
+            // Whoever had the turn may have ended it.
             let begun = self.wallet.pending(Some(&purchase.origin)).await?;
             let hash = purchase.hash();
             if begun.iter().all(|begun| begun.hash() != hash) {
                 continue;
             }
-            endings.push(match self.end(&claim, &*payer, &purchase, self.terms.patience).await {
+            endings.push(match self.end(&turn, &*payer, &purchase, self.terms.patience).await {
                 Ok(Some(receipt)) => Ending::Paid(receipt),
                 Ok(None) => {
                     if !is_live(&purchase) {
-                        self.wallet.forget(&claim, hash).await?;
+                        self.wallet.forget(&turn, hash).await?;
                     }
                     Ending::NotPaid(hash)
                 }
@@ -105,7 +105,7 @@ impl Shared {
     /// in the wallet now, or with `None` when it was not made.
     async fn end(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         payer: &dyn Payer,
         purchase: &Purchase,
         patience: Duration,
@@ -129,7 +129,7 @@ impl Shared {
             Ok(Outcome::Paid(paid)) => {
                 let cost = invoice.amount().checked_add(paid.fee).unwrap_or(Msat::SUPPLY);
                 self.budget().resolve(hash, Some(cost));
-                let finished = self.wallet.finish(claim, hash, &paid, SystemTime::now()).await;
+                let finished = self.wallet.finish(turn, hash, &paid, SystemTime::now()).await;
                 finished.map(Some).map_err(|source| Error::NotStored { hash, source })
             }
         }

@@ -68,11 +68,11 @@ pub enum WalletError {
     /// There is no such payment.
     #[error("payment {0} was never begun in this wallet")]
     NotBegun(PaymentHash),
-    /// The claim is for another origin.
-    #[error("the claim is for {claimed}, and the purchase is from {origin}")]
-    WrongClaim {
-        /// What was claimed.
-        claimed: Origin,
+    /// The turn is for another origin.
+    #[error("the turn is for {turn}, and the purchase is from {origin}")]
+    WrongTurn {
+        /// Whose turn it is.
+        turn: Origin,
         /// What was about to be bought from.
         origin: Origin,
     },

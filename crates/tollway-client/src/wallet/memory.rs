@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use l402::{Msat, Paid, PaymentHash};
 
-use super::claim::{Once, Turns};
 use super::ledger::{self, Counted, Counts, Ledger, Reserve};
+use super::turn::{Once, Turns};
 use super::{
-    Adopted, Claim, Entry, MOST_OTHERS, Purchase, Receipt, Standing, Token, Wallet, WalletError,
+    Adopted, Entry, MOST_OTHERS, Purchase, Receipt, Standing, Token, Turn, Wallet, WalletError,
 };
 use crate::origin::Origin;
 use crate::policy::{Account, Limit};
@@ -55,13 +55,13 @@ impl MemoryWallet {
 
 #[async_trait]
 impl Wallet for MemoryWallet {
-    async fn claim(
+    async fn turn(
         &self,
         origin: &Origin,
         waiting: &(dyn Fn() + Send + Sync),
-    ) -> Result<Claim, WalletError> {
+    ) -> Result<Turn, WalletError> {
         let turn = self.turns.take(origin, &mut Once::new(waiting)).await;
-        Ok(Claim::new(origin.clone(), turn))
+        Ok(Turn::new(origin.clone(), turn))
     }
 
     async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
@@ -83,17 +83,17 @@ impl Wallet for MemoryWallet {
 
     async fn begin(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         purchase: &Purchase,
         reserve: Reserve<'_>,
     ) -> Result<(), WalletError> {
-        claim.covers(purchase)?;
+        turn.covers(purchase)?;
         let (mut books, hash) = (self.books(), purchase.hash());
         if books.finished.iter().any(|token| token.hash == hash) {
             return Err(WalletError::AlreadyPaid(hash));
         }
         let begun = books.begun.iter().find(|begun| begun.hash() == hash);
-        let is_new = begun.map(|begun| claim.covers(begun)).transpose()?.is_none();
+        let is_new = begun.map(|begun| turn.covers(begun)).transpose()?.is_none();
         books.reserve(purchase, reserve)?;
         if is_new {
             books.begun.push(purchase.clone());
@@ -103,7 +103,7 @@ impl Wallet for MemoryWallet {
 
     async fn finish(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         hash: PaymentHash,
         paid: &Paid,
         at: SystemTime,
@@ -114,7 +114,7 @@ impl Wallet for MemoryWallet {
         }
         let begun = books.begun.iter().position(|begun| begun.hash() == hash);
         let begun = begun.ok_or(WalletError::NotBegun(hash))?;
-        claim.covers(&books.begun[begun])?;
+        turn.covers(&books.begun[begun])?;
         let token = Token::bought(books.begun.remove(begun), paid.clone(), at);
         let receipt = token.receipt();
         books.spend(&token);
@@ -122,10 +122,10 @@ impl Wallet for MemoryWallet {
         Ok(receipt)
     }
 
-    async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError> {
+    async fn forget(&self, turn: &Turn, hash: PaymentHash) -> Result<(), WalletError> {
         let mut books = self.books();
         if let Some(begun) = books.begun.iter().find(|begun| begun.hash() == hash) {
-            claim.covers(begun)?;
+            turn.covers(begun)?;
         }
         let before = books.begun.len();
         books.begun.retain(|begun| begun.hash() != hash);

@@ -1,7 +1,6 @@
 //! Where a client writes what it is about to pay for, and keeps what it has paid for. Two wallets
 //! are here, one in memory and one in a file; both keep the same contract.
 
-mod claim;
 mod entry;
 mod error;
 mod ledger;
@@ -9,6 +8,7 @@ mod memory;
 mod seal;
 mod sqlite;
 pub mod transfer;
+mod turn;
 
 use std::fmt;
 use std::time::SystemTime;
@@ -22,13 +22,13 @@ use crate::origin::Origin;
 use crate::request::Request;
 use crate::target::Target;
 
-pub use claim::Claim;
 pub use entry::{Adopted, Entry};
 pub use error::WalletError;
 pub use ledger::{Ledger, Reserve};
 pub use memory::MemoryWallet;
 pub use seal::{KeyError, KeySource, WalletKey};
 pub use sqlite::SqliteWallet;
+pub use turn::Turn;
 
 /// How many tokens of other paths a wallet finds for a request: a server that sells one token for
 /// each of a million paths does not make each request slower than the one before.
@@ -43,13 +43,13 @@ pub const MOST_OTHERS: usize = 64;
 #[async_trait]
 pub trait Wallet: Ledger + fmt::Debug + Send + Sync {
     /// Waits until nobody else buys from this origin with this wallet, in this process or another
-    /// one, and keeps it so until the claim is dropped or its process ends. `waiting` is called once
+    /// one, and keeps it so until the turn is dropped or its process ends. `waiting` is called once
     /// when there is somebody to wait for.
-    async fn claim(
+    async fn turn(
         &self,
         origin: &Origin,
         waiting: &(dyn Fn() + Send + Sync),
-    ) -> Result<Claim, WalletError>;
+    ) -> Result<Turn, WalletError>;
 
     /// What was finished for this origin and is not [`Standing::Quarantined`], the newest first:
     /// everything that was bought for `path`, and of the rest the newest [`MOST_OTHERS`].
@@ -63,11 +63,11 @@ pub trait Wallet: Ledger + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`WalletError::OverLimit`] when a limit does not allow it, [`WalletError::AlreadyPaid`] when a
-    /// payment of that hash was finished earlier, and [`WalletError::WrongClaim`] when one was begun
+    /// payment of that hash was finished earlier, and [`WalletError::WrongTurn`] when one was begun
     /// for another origin.
     async fn begin(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         purchase: &Purchase,
         reserve: Reserve<'_>,
     ) -> Result<(), WalletError>;
@@ -78,7 +78,7 @@ pub trait Wallet: Ledger + fmt::Debug + Send + Sync {
     /// [`WalletError::NotBegun`].
     async fn finish(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         hash: PaymentHash,
         paid: &Paid,
         at: SystemTime,
@@ -86,7 +86,7 @@ pub trait Wallet: Ledger + fmt::Debug + Send + Sync {
 
     /// Strikes out a payment that was begun and, by the node's word, not made, and gives back what was
     /// set aside. What was finished stays.
-    async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError>;
+    async fn forget(&self, turn: &Turn, hash: PaymentHash) -> Result<(), WalletError>;
 
     /// Writes down what the server made of a token.
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError>;

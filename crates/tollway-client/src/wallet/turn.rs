@@ -24,18 +24,18 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Nobody else buys from this origin with this wallet while it lives. What begins or ends a payment
 /// asks for one.
 #[must_use]
-pub struct Claim {
+pub struct Turn {
     origin: Origin,
     _guard: Box<dyn Send + Sync>,
 }
 
-impl Claim {
-    /// A claim that lasts as long as `guard`.
+impl Turn {
+    /// One that lasts as long as `guard`.
     pub fn new(origin: Origin, guard: impl Send + Sync + 'static) -> Self {
         Self { origin, _guard: Box::new(guard) }
     }
 
-    /// What is claimed.
+    /// From whom one may buy.
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -43,19 +43,19 @@ impl Claim {
     /// Whether it is the right one for this purchase.
     ///
     /// # Errors
-    /// [`WalletError::WrongClaim`].
+    /// [`WalletError::WrongTurn`].
     pub fn covers(&self, purchase: &Purchase) -> Result<(), WalletError> {
         if self.origin == purchase.origin {
             return Ok(());
         }
-        let (claimed, origin) = (self.origin.clone(), purchase.origin.clone());
-        Err(WalletError::WrongClaim { claimed, origin })
+        let (turn, origin) = (self.origin.clone(), purchase.origin.clone());
+        Err(WalletError::WrongTurn { turn, origin })
     }
 }
 
-impl fmt::Debug for Claim {
+impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Claim({})", self.origin)
+        write!(f, "Turn({})", self.origin)
     }
 }
 

@@ -117,7 +117,7 @@ async fn every_step_of_a_purchase_is_seen_in_order() {
         "asking",
         "answered",
         "challenged",
-        "claimed",
+        "turn",
         "held",
         "begun",
         "paying",

@@ -169,10 +169,10 @@ async fn a_payment_whose_time_is_over_is_not_shown() {
         l402::Offers::read(&[("www-authenticate".parse().unwrap(), line)].into_iter().collect());
     let challenge = offered.challenges.into_iter().next().unwrap();
     let purchase = begun(&request, challenge);
-    let claim = wallet.claim(request.origin(), &|| {}).await.unwrap();
-    wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
-    wallet.finish(&claim, purchase.hash(), &paid, SystemTime::now()).await.unwrap();
-    drop(claim);
+    let turn = wallet.turn(request.origin(), &|| {}).await.unwrap();
+    wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
+    wallet.finish(&turn, purchase.hash(), &paid, SystemTime::now()).await.unwrap();
+    drop(turn);
     client.fetch(&request).await.unwrap();
     assert_eq!(node.received().len(), 2);
     assert_eq!(seller.heard().len(), 2);

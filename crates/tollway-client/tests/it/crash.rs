@@ -14,7 +14,7 @@ const PURCHASE: &[&str] = &[
     "asking",
     "answered",
     "challenged",
-    "claimed",
+    "turn",
     "held",
     "begun",
     "paying",

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use l402::{Msat, Paid, PaymentHash};
 use testkit::{Act, FakeNetwork};
 use tollway_client::{
-    Account, Adopted, Claim, Client, Entry, Error, Ledger, Limit, MoneyMoved, Origin, Payment,
-    Purchase, Receipt, Reserve, SqliteWallet, Standing, Token, Wallet, WalletError,
+    Account, Adopted, Client, Entry, Error, Ledger, Limit, MoneyMoved, Origin, Payment, Purchase,
+    Receipt, Reserve, SqliteWallet, Standing, Token, Turn, Wallet, WalletError,
 };
 
 use crate::buying::{get, sat, terms};
@@ -40,7 +40,7 @@ async fn nobody_else_can_read_a_wallet() {
         let expected = if path.is_dir() { 0o700 } else { 0o600 };
         assert_eq!(mode(&path), expected, "{}", path.display());
     }
-    let locks: Vec<_> = fs::read_dir(home.join("wallet.db.claims")).unwrap().collect();
+    let locks: Vec<_> = fs::read_dir(home.join("wallet.db.turns")).unwrap().collect();
     assert_eq!(locks.len(), 2, "one for opening the wallet, one for the origin");
     for lock in locks {
         assert_eq!(mode(&lock.unwrap().path()), 0o600);
@@ -222,12 +222,12 @@ impl Full {
 
 #[async_trait]
 impl Wallet for Full {
-    async fn claim(
+    async fn turn(
         &self,
         origin: &Origin,
         waiting: &(dyn Fn() + Send + Sync),
-    ) -> Result<Claim, WalletError> {
-        self.inner.claim(origin, waiting).await
+    ) -> Result<Turn, WalletError> {
+        self.inner.turn(origin, waiting).await
     }
 
     async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
@@ -240,28 +240,28 @@ impl Wallet for Full {
 
     async fn begin(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         purchase: &Purchase,
         reserve: Reserve<'_>,
     ) -> Result<(), WalletError> {
         self.room("begin")?;
-        self.inner.begin(claim, purchase, reserve).await
+        self.inner.begin(turn, purchase, reserve).await
     }
 
     async fn finish(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         hash: PaymentHash,
         paid: &Paid,
         at: SystemTime,
     ) -> Result<Receipt, WalletError> {
         self.room("finish")?;
-        self.inner.finish(claim, hash, paid, at).await
+        self.inner.finish(turn, hash, paid, at).await
     }
 
-    async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError> {
+    async fn forget(&self, turn: &Turn, hash: PaymentHash) -> Result<(), WalletError> {
         self.room("forget")?;
-        self.inner.forget(claim, hash).await
+        self.inner.forget(turn, hash).await
     }
 
     async fn judge(&self, hash: PaymentHash, standing: Standing) -> Result<(), WalletError> {

@@ -107,9 +107,9 @@ async fn a_payment_that_came_back_too_late_is_forgotten_and_a_new_one_made() {
     let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
     let expired = buyer.on().foreign_invoice(sat(10), hour, minute);
     let begun = begun(&request, offer(&expired, &["services=weather:0"]));
-    let claim = wallet.claim(request.origin(), &|| {}).await.unwrap();
-    wallet.begin(&claim, &begun, NO_LIMITS).await.unwrap();
-    drop(claim);
+    let turn = wallet.turn(request.origin(), &|| {}).await.unwrap();
+    wallet.begin(&turn, &begun, NO_LIMITS).await.unwrap();
+    drop(turn);
 
     let client = Client::builder(wallet, terms()).payer(buyer.payer()).build().unwrap();
     let response = client.fetch(&request).await.unwrap();

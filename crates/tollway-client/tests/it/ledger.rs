@@ -54,9 +54,9 @@ impl Fixture {
         fee: Msat,
         limits: &[Limit],
     ) -> Result<(), WalletError> {
-        let claim = self.wallet.claim(&purchase.origin, &|| {}).await.unwrap();
+        let turn = self.wallet.turn(&purchase.origin, &|| {}).await.unwrap();
         let asked = purchase.challenge.invoice.amount().checked_add(fee).unwrap();
-        self.wallet.begin(&claim, purchase, Reserve { asked, limits }).await
+        self.wallet.begin(&turn, purchase, Reserve { asked, limits }).await
     }
 
     async fn finish(&self, purchase: &Purchase, fee: Msat, at: SystemTime) {
@@ -65,13 +65,13 @@ impl Fixture {
         let order = PayOrder { invoice, max_fee: Msat::SUPPLY, patience };
         let paid = self.buyer.pay(order).await.unwrap();
         let paid = Paid { fee, ..paid };
-        let claim = self.wallet.claim(&purchase.origin, &|| {}).await.unwrap();
-        self.wallet.finish(&claim, purchase.hash(), &paid, at).await.unwrap();
+        let turn = self.wallet.turn(&purchase.origin, &|| {}).await.unwrap();
+        self.wallet.finish(&turn, purchase.hash(), &paid, at).await.unwrap();
     }
 
     async fn forget(&self, purchase: &Purchase) {
-        let claim = self.wallet.claim(&purchase.origin, &|| {}).await.unwrap();
-        self.wallet.forget(&claim, purchase.hash()).await.unwrap();
+        let turn = self.wallet.turn(&purchase.origin, &|| {}).await.unwrap();
+        self.wallet.forget(&turn, purchase.hash()).await.unwrap();
     }
 
     /// Buys something from beginning to end.

@@ -206,12 +206,12 @@ async fn what_was_paid_in_vain_and_has_expired_is_bought_anew() {
     let order = PayOrder { invoice: &invoice, max_fee: Msat::ZERO, patience: hour };
     let paid = buyer.pay(order).await.unwrap();
     let expired = offer(&invoice, &["services=weather:0", "weather_valid_until=1"]);
-    let claim = wallet.claim(request.origin(), &|| {}).await.unwrap();
-    wallet.begin(&claim, &begun(&request, expired), NO_LIMITS).await.unwrap();
+    let turn = wallet.turn(request.origin(), &|| {}).await.unwrap();
+    wallet.begin(&turn, &begun(&request, expired), NO_LIMITS).await.unwrap();
     let hash = invoice.payment_hash();
-    wallet.finish(&claim, hash, &paid, SystemTime::now()).await.unwrap();
+    wallet.finish(&turn, hash, &paid, SystemTime::now()).await.unwrap();
     wallet.judge(hash, Standing::InVain).await.unwrap();
-    drop(claim);
+    drop(turn);
 
     let client = Client::builder(wallet, terms()).payer(buyer.payer()).build().unwrap();
     assert!(is_bought(&client, &request).await);

@@ -18,9 +18,9 @@ both_wallets!(
     a_payment_that_was_made_is_not_begun_again,
     beginning_and_finishing_twice_changes_nothing,
     what_was_never_begun_cannot_be_finished,
-    a_claim_is_for_its_origin_alone,
-    a_second_claim_waits_for_the_first,
-    a_waiting_claim_can_be_given_up,
+    a_turn_is_for_its_origin_alone,
+    a_second_turn_waits_for_the_first,
+    a_waiting_turn_can_be_given_up,
     a_quarantined_token_is_kept_and_not_found,
     what_was_bought_for_a_path_is_found_however_much_was_bought_since,
 );
@@ -57,8 +57,8 @@ async fn purchase(fixture: &Fixture) -> (Purchase, Paid) {
     (purchase, paid)
 }
 
-async fn claim(wallet: &Arc<dyn Wallet>) -> tollway_client::Claim {
-    wallet.claim(&origin(), &|| {}).await.unwrap()
+async fn turn(wallet: &Arc<dyn Wallet>) -> tollway_client::Turn {
+    wallet.turn(&origin(), &|| {}).await.unwrap()
 }
 
 fn later() -> SystemTime {
@@ -67,8 +67,8 @@ fn later() -> SystemTime {
 
 async fn what_is_begun_is_pending_until_it_is_finished(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
-    let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
+    let turn = turn(&fixture.wallet).await;
+    fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
     assert!(fixture.again.find(&origin(), "/a/b").await.unwrap().is_empty());
     assert!(fixture.again.pending(Some(&other())).await.unwrap().is_empty());
     for of in [None, Some(&origin())] {
@@ -82,21 +82,21 @@ async fn what_is_begun_is_pending_until_it_is_finished(fixture: Fixture) {
         assert_eq!(pending.node.as_deref(), Some("lnd://here"));
         assert_eq!((&pending.origin, pending.begun_at), (&origin(), purchase.begun_at));
     }
-    fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    fixture.wallet.finish(&turn, purchase.hash(), &paid, later()).await.unwrap();
     assert!(fixture.again.pending(None).await.unwrap().is_empty());
 }
 
 async fn what_is_finished_is_found_and_never_forgotten(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
-    let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
+    let turn = turn(&fixture.wallet).await;
+    fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
     let paid = Paid { fee: Msat::from_msat(1_234), ..paid };
-    let receipt = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    let receipt = fixture.wallet.finish(&turn, purchase.hash(), &paid, later()).await.unwrap();
     assert_eq!((receipt.amount, receipt.fee), ("10 sat".parse().unwrap(), paid.fee));
     assert_eq!((receipt.standing, receipt.paid_at), (Standing::Fresh, later()));
     assert_eq!(receipt.description.as_deref(), Some("a test"));
 
-    fixture.wallet.forget(&claim, purchase.hash()).await.unwrap();
+    fixture.wallet.forget(&turn, purchase.hash()).await.unwrap();
     let tokens = fixture.again.find(&origin(), "/a/b").await.unwrap();
     let [token] = &tokens[..] else { panic!("{tokens:?}") };
     assert_eq!(token.credential().1, purchase.challenge.authorization(&paid.preimage));
@@ -107,54 +107,54 @@ async fn what_is_finished_is_found_and_never_forgotten(fixture: Fixture) {
 
 async fn what_is_begun_can_be_forgotten(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
-    let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
-    fixture.wallet.forget(&claim, purchase.hash()).await.unwrap();
+    let turn = turn(&fixture.wallet).await;
+    fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
+    fixture.wallet.forget(&turn, purchase.hash()).await.unwrap();
     assert!(fixture.again.pending(None).await.unwrap().is_empty());
-    let finished = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await;
+    let finished = fixture.wallet.finish(&turn, purchase.hash(), &paid, later()).await;
     assert!(matches!(finished, Err(WalletError::NotBegun(_))), "{finished:?}");
 }
 
 async fn a_payment_that_was_made_is_not_begun_again(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
-    let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
-    fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
-    let begun = fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await;
+    let turn = turn(&fixture.wallet).await;
+    fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
+    fixture.wallet.finish(&turn, purchase.hash(), &paid, later()).await.unwrap();
+    let begun = fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await;
     assert!(matches!(begun, Err(WalletError::AlreadyPaid(hash)) if hash == purchase.hash()));
 }
 
 async fn beginning_and_finishing_twice_changes_nothing(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
-    let claim = claim(&fixture.wallet).await;
+    let turn = turn(&fixture.wallet).await;
     for _ in 0..2 {
-        fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
+        fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
     }
     assert_eq!(fixture.wallet.pending(None).await.unwrap().len(), 1);
-    let first = fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    let first = fixture.wallet.finish(&turn, purchase.hash(), &paid, later()).await.unwrap();
     let much_later = later() + Duration::from_secs(60);
-    let second = fixture.wallet.finish(&claim, purchase.hash(), &paid, much_later).await;
+    let second = fixture.wallet.finish(&turn, purchase.hash(), &paid, much_later).await;
     assert_eq!(second.unwrap(), first);
 }
 
 async fn what_was_never_begun_cannot_be_finished(fixture: Fixture) {
-    let claim = claim(&fixture.wallet).await;
+    let turn = turn(&fixture.wallet).await;
     let preimage = Preimage::new([1; 32]);
     let hash = preimage.hash();
     let paid = Paid { preimage, fee: Msat::ZERO };
-    let finished = fixture.wallet.finish(&claim, hash, &paid, later()).await;
+    let finished = fixture.wallet.finish(&turn, hash, &paid, later()).await;
     assert!(matches!(finished, Err(WalletError::NotBegun(named)) if named == hash));
     let judged = fixture.wallet.judge(hash, Standing::Honoured).await;
     assert!(matches!(judged, Err(WalletError::NotBegun(named)) if named == hash));
 }
 
-async fn a_claim_is_for_its_origin_alone(fixture: Fixture) {
+async fn a_turn_is_for_its_origin_alone(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
     let (right, wrong) = (
-        claim(&fixture.wallet).await,
-        fixture.wallet.claim(&other(), &|| panic!("nobody has it")).await.unwrap(),
+        turn(&fixture.wallet).await,
+        fixture.wallet.turn(&other(), &|| panic!("nobody has it")).await.unwrap(),
     );
-    let refused = |result| matches!(result, Err(WalletError::WrongClaim { .. }));
+    let refused = |result| matches!(result, Err(WalletError::WrongTurn { .. }));
     assert!(refused(fixture.wallet.begin(&wrong, &purchase, NO_LIMITS).await));
     fixture.wallet.begin(&right, &purchase, NO_LIMITS).await.unwrap();
     // The same invoice, shown by another origin.
@@ -166,13 +166,13 @@ async fn a_claim_is_for_its_origin_alone(fixture: Fixture) {
     assert_eq!(fixture.wallet.pending(None).await.unwrap().len(), 1);
 }
 
-async fn a_second_claim_waits_for_the_first(fixture: Fixture) {
-    let first = claim(&fixture.wallet).await;
+async fn a_second_turn_waits_for_the_first(fixture: Fixture) {
+    let first = turn(&fixture.wallet).await;
     let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
     let again = Arc::clone(&fixture.again);
     let second = tokio::spawn(async move {
         let waits = move || waits.send(()).unwrap();
-        again.claim(&origin(), &waits).await.unwrap()
+        again.turn(&origin(), &waits).await.unwrap()
     });
     soon(waiting.recv()).await.unwrap();
     assert!(!second.is_finished());
@@ -181,26 +181,26 @@ async fn a_second_claim_waits_for_the_first(fixture: Fixture) {
     assert_eq!(waiting.recv().await, None, "it is said once");
 }
 
-async fn a_waiting_claim_can_be_given_up(fixture: Fixture) {
-    let first = claim(&fixture.wallet).await;
+async fn a_waiting_turn_can_be_given_up(fixture: Fixture) {
+    let first = turn(&fixture.wallet).await;
     let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
     let again = Arc::clone(&fixture.again);
     let second = tokio::spawn(async move {
         let waits = move || waits.send(()).unwrap();
-        again.claim(&origin(), &waits).await.map(drop)
+        again.turn(&origin(), &waits).await.map(drop)
     });
     soon(waiting.recv()).await.unwrap();
     second.abort();
     assert!(second.await.unwrap_err().is_cancelled());
     drop(first);
-    drop(soon(claim(&fixture.again)).await);
+    drop(soon(turn(&fixture.again)).await);
 }
 
 async fn a_quarantined_token_is_kept_and_not_found(fixture: Fixture) {
     let (purchase, paid) = purchase(&fixture).await;
-    let claim = claim(&fixture.wallet).await;
-    fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
-    fixture.wallet.finish(&claim, purchase.hash(), &paid, later()).await.unwrap();
+    let turn = turn(&fixture.wallet).await;
+    fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
+    fixture.wallet.finish(&turn, purchase.hash(), &paid, later()).await.unwrap();
     for standing in [Standing::Honoured, Standing::InVain] {
         fixture.wallet.judge(purchase.hash(), standing).await.unwrap();
         assert_eq!(fixture.again.find(&origin(), "/a/b").await.unwrap()[0].standing, standing);
@@ -212,13 +212,13 @@ async fn a_quarantined_token_is_kept_and_not_found(fixture: Fixture) {
 }
 
 async fn what_was_bought_for_a_path_is_found_however_much_was_bought_since(fixture: Fixture) {
-    let claim = claim(&fixture.wallet).await;
+    let turn = turn(&fixture.wallet).await;
     let buy = async |path: &str, at: u64| {
         let (purchase, paid) = purchase(&fixture).await;
         let purchase = Purchase { path: path.to_owned(), ..purchase };
-        fixture.wallet.begin(&claim, &purchase, NO_LIMITS).await.unwrap();
+        fixture.wallet.begin(&turn, &purchase, NO_LIMITS).await.unwrap();
         let at = later() + Duration::from_secs(at);
-        fixture.wallet.finish(&claim, purchase.hash(), &paid, at).await.unwrap();
+        fixture.wallet.finish(&turn, purchase.hash(), &paid, at).await.unwrap();
     };
     buy("/a/b", 0).await;
     let most = u64::try_from(MOST_OTHERS).unwrap();

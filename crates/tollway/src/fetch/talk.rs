@@ -277,7 +277,7 @@ fn words(step: &Step<'_>) -> String {
             format!("{} asked, in scheme {}", invoice.amount(), challenge.scheme.name())
         }
         Step::Waiting { origin } => format!("another purchase from {origin} is not over"),
-        Step::Claimed { origin } => format!("nobody else buys from {origin} now"),
+        Step::Turn { origin } => format!("nobody else buys from {origin} now"),
         Step::Resuming { hash } => format!("asking the node how payment {hash} ended"),
         Step::Held { amount } => format!("{amount} set aside"),
         Step::Begun { hash } => format!("payment {hash} is written down"),

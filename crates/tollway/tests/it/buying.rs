@@ -161,7 +161,7 @@ async fn each_step_is_told_to_those_who_ask() {
             "asking",
             "answered",
             "challenged",
-            "claimed",
+            "turn",
             "held",
             "begun",
             "paying",

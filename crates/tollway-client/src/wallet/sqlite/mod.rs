@@ -16,10 +16,10 @@ use async_trait::async_trait;
 use l402::{Paid, PaymentHash};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::claim::{self, Once, Turns};
 use super::seal::{KeySource, Vault};
+use super::turn::{self, Once, Turns};
 use super::{
-    Adopted, Claim, Entry, MOST_OTHERS, Purchase, Receipt, Reserve, Standing, Token, Wallet,
+    Adopted, Entry, MOST_OTHERS, Purchase, Receipt, Reserve, Standing, Token, Turn, Wallet,
     WalletError,
 };
 use crate::origin::Origin;
@@ -62,7 +62,7 @@ fn begin<'a>(rows: &Rows<'a>) -> Result<Transaction<'a>, Failed> {
 impl SqliteWallet {
     /// Opens the wallet, and makes it where there is none: the file with mode 0600, its folder (when
     /// that is new) with 0700. Beside it a folder of lock files is kept, named as the file with
-    /// `.claims` behind.
+    /// `.turns` behind.
     ///
     /// # Errors
     /// [`WalletError::Storage`], [`WalletError::Exposed`] when others can read the file, or
@@ -86,7 +86,7 @@ impl SqliteWallet {
     async fn opened(path: PathBuf, source: Option<&dyn KeySource>) -> Result<Self, WalletError> {
         let opening = move || {
             let mut locks = path.clone().into_os_string();
-            locks.push(".claims");
+            locks.push(".turns");
             let locks = PathBuf::from(locks);
             let database = open::open(&path, &locks)?;
             let file = Arc::new(Mutex::new(File { database, vault: Vault::default() }));
@@ -208,16 +208,16 @@ impl From<WalletError> for Failed {
 
 #[async_trait]
 impl Wallet for SqliteWallet {
-    async fn claim(
+    async fn turn(
         &self,
         origin: &Origin,
         waiting: &(dyn Fn() + Send + Sync),
-    ) -> Result<Claim, WalletError> {
+    ) -> Result<Turn, WalletError> {
         let mut waiting = Once::new(waiting);
         let turn = self.turns.take(origin, &mut waiting).await;
-        let file = claim::lock(&self.locks, origin, &mut waiting).await;
+        let file = turn::lock(&self.locks, origin, &mut waiting).await;
         let file = file.map_err(|error| self.storage("locked", error))?;
-        Ok(Claim::new(origin.clone(), (file, turn)))
+        Ok(Turn::new(origin.clone(), (file, turn)))
     }
 
     async fn find(&self, origin: &Origin, path: &str) -> Result<Vec<Token>, WalletError> {
@@ -246,17 +246,17 @@ impl Wallet for SqliteWallet {
 
     async fn begin(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         purchase: &Purchase,
         reserve: Reserve<'_>,
     ) -> Result<(), WalletError> {
-        claim.covers(purchase)?;
-        let (claimed, purchase, hash) = (claim.origin().clone(), purchase.clone(), purchase.hash());
+        turn.covers(purchase)?;
+        let (whose, purchase, hash) = (turn.origin().clone(), purchase.clone(), purchase.hash());
         let (asked, limits) = (reserve.asked, reserve.limits.to_vec());
         self.write(move |rows| {
             match rows::look_up(rows, hash)? {
                 Some(Entry::Finished(_)) => return Err(WalletError::AlreadyPaid(hash).into()),
-                Some(Entry::Begun(begun)) => same_origin(claimed, &begun)?,
+                Some(Entry::Begun(begun)) => same_origin(whose, &begun)?,
                 None => rows::insert(rows, &Entry::Begun(purchase.clone()))?,
             }
             ledger::reserve(rows, &Payment::from(&purchase), asked, limits)
@@ -266,19 +266,19 @@ impl Wallet for SqliteWallet {
 
     async fn finish(
         &self,
-        claim: &Claim,
+        turn: &Turn,
         hash: PaymentHash,
         paid: &Paid,
         at: SystemTime,
     ) -> Result<Receipt, WalletError> {
-        let (claimed, paid) = (claim.origin().clone(), paid.clone());
+        let (whose, paid) = (turn.origin().clone(), paid.clone());
         self.write(move |rows| {
             let purchase = match rows::look_up(rows, hash)? {
                 Some(Entry::Finished(token)) => return Ok(token.receipt()),
                 Some(Entry::Begun(purchase)) => purchase,
                 None => return Err(WalletError::NotBegun(hash).into()),
             };
-            same_origin(claimed, &purchase)?;
+            same_origin(whose, &purchase)?;
             let token = Token::bought(purchase, paid, at);
             rows::prove(rows, &token)?;
             ledger::spend(rows, &token)?;
@@ -287,11 +287,11 @@ impl Wallet for SqliteWallet {
         .await
     }
 
-    async fn forget(&self, claim: &Claim, hash: PaymentHash) -> Result<(), WalletError> {
-        let claimed = claim.origin().clone();
+    async fn forget(&self, turn: &Turn, hash: PaymentHash) -> Result<(), WalletError> {
+        let whose = turn.origin().clone();
         self.write(move |rows| {
             if let Some(Entry::Begun(purchase)) = rows::look_up(rows, hash)? {
-                same_origin(claimed, &purchase)?;
+                same_origin(whose, &purchase)?;
                 rows.execute("DELETE FROM payment WHERE hash = ?1", [hash.to_string()])?;
                 // The row stays: that there was such a time is not given back.
                 let give_back = "UPDATE spending SET held_msat = 0 WHERE hash = ?1";
@@ -355,9 +355,9 @@ impl Wallet for SqliteWallet {
     }
 }
 
-fn same_origin(claimed: Origin, purchase: &Purchase) -> Result<(), WalletError> {
-    if claimed == purchase.origin {
+fn same_origin(whose: Origin, purchase: &Purchase) -> Result<(), WalletError> {
+    if whose == purchase.origin {
         return Ok(());
     }
-    Err(WalletError::WrongClaim { claimed, origin: purchase.origin.clone() })
+    Err(WalletError::WrongTurn { turn: whose, origin: purchase.origin.clone() })
 }

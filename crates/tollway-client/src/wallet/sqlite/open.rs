@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
 use super::record::MIGRATIONS;
-use crate::wallet::{WalletError, claim};
+use crate::wallet::{WalletError, turn};
 
 /// How long to wait for another process's write to end. Each is one row.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ pub(super) fn open(path: &Path, locks: &Path) -> Result<Connection, WalletError>
     make_private(path, locks).map_err(|error| failed(error.into()))?;
     refuse_exposed(path)?;
     // Two that make the same table at the same time would be one too many.
-    let _alone = claim::lock_all(locks).map_err(|error| failed(error.into()))?;
+    let _alone = turn::lock_all(locks).map_err(|error| failed(error.into()))?;
     let connect = || -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
         let mut database = Connection::open(path)?;
         database.busy_timeout(PATIENCE)?;
