@@ -53,9 +53,9 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Takes out what concerns the last connection only, and whatever `Connection` names. Returns
-/// whether the sender takes trailers, which the next one has to be told anew.
-pub(crate) fn strip_one_hop(headers: &mut HeaderMap) -> bool {
+/// Takes out what concerns the last connection only, and whatever `Connection` names (RFC 9110, section
+/// 7.6.1). Returns whether the sender takes trailers, which the next one has to be told anew.
+pub fn strip_one_hop(headers: &mut HeaderMap) -> bool {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()

@@ -87,6 +87,7 @@ pub use doors::Doors;
 pub use file::{ConfigFile, EditError, ReloadError, Reloaded, Tag, WriteError};
 pub use gate::{Basis, Permit};
 pub use gateway::{Environment, Gateway};
+pub use headers::strip_one_hop;
 pub use layer::{ClientIp, Tolled, TollwayLayer};
 pub use passage::HeaderError;
 pub use payment::Schemes;

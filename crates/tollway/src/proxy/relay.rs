@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, PROXY_AUTHENTICATE, TRAILER};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -20,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tempfile::NamedTempFile;
 use tokio::net::TcpStream;
 use tollway_client::{Body, HttpError, Payment};
+use tollway_gateway::strip_one_hop;
 use url::Url;
 
 use super::PayProxy;
@@ -119,8 +117,8 @@ impl PayProxy {
             Ok(kept) => kept,
             Err(problem) => return plain(StatusCode::PAYLOAD_TOO_LARGE, problem),
         };
-        strip(&mut head.headers);
-        [HOST, CONTENT_LENGTH].iter().for_each(|name| drop(head.headers.remove(name)));
+        strip_one_hop(&mut head.headers);
+        [HOST, CONTENT_LENGTH, TRAILER].iter().for_each(|name| drop(head.headers.remove(name)));
         let request = match tollway_client::Request::new(head.method, url) {
             Ok(request) => request.headers(head.headers).body(body),
             Err(error) => return failed(&Failure::Fetch(Box::new(error.into()))),
@@ -144,7 +142,9 @@ impl PayProxy {
 /// The server's answer, piece by piece, with what was paid in a header of its own.
 fn hand_on(response: tollway_client::Response) -> Response<Outgoing> {
     let mut headers = response.headers().clone();
-    strip(&mut headers);
+    strip_one_hop(&mut headers);
+    // Only its body is handed on.
+    headers.remove(TRAILER);
     if let Some(value) = payment(response.payment()) {
         headers.insert(HeaderName::from_static("tollway-payment"), value);
     }
@@ -230,29 +230,6 @@ async fn keep(mut body: Incoming) -> Result<(Body, Option<NamedTempFile>), &'sta
         None if memory.is_empty() => (Body::default(), None),
         None => (Bytes::from(memory).into(), None),
     })
-}
-
-/// Takes out what concerns one connection only (RFC 9110, 7.6.1).
-fn strip(headers: &mut HeaderMap) {
-    let listed: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    let always = [
-        CONNECTION,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ];
-    listed.iter().chain(&always).for_each(|name| drop(headers.remove(name)));
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Outgoing> {
