@@ -3,6 +3,7 @@
 //!
 //! What this file decides is where the node is, what the rune allows and whether the node is ready.
 
+mod news;
 mod node;
 mod owner;
 mod rpc;
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use l402::{Driver, Node, NodeErrorKind, NodeUrl, OpenError, Operator};
 
 use crate::address::{self, Parameters, bad};
-use crate::remote::{Invoicing, Paying};
+use crate::remote::{Invoicing, News, Paying};
 
 use node::Cln;
 use owner::Owner;
@@ -61,7 +62,8 @@ impl Driver for ClnDriver {
         let info: Info = rpc.query("getinfo", &serde_json::json!({})).await?;
         let network = info.ready()?;
         let operator = Arc::new(Owner::new(Arc::clone(&rpc)));
-        let cln = Arc::new(Cln::new(rpc, network, private));
+        let news = rpc.may_listen()?.then(|| News::of(Arc::clone(&rpc)));
+        let cln = Arc::new(Cln::new(rpc, network, private, news));
         Ok(Node {
             payer: pays.is_none().then(|| Arc::new(Paying::new(Arc::clone(&cln))) as _),
             invoicer: is_paid.is_none().then(|| Arc::new(Invoicing(cln)) as _),

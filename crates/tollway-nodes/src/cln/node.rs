@@ -11,7 +11,7 @@ use serde_json::json;
 use super::NAME;
 use super::rpc::{self, Fault, Rpc, Trouble};
 use super::wire::{Invoices, Made, Paid, Pays};
-use crate::remote::{Issuer, Order, Ordered, Remote, Word};
+use crate::remote::{Issuer, News, Order, Ordered, Remote, Word};
 
 /// How long `pay` may try new routes, in all.
 const LONGEST_TRY: Duration = Duration::from_secs(60);
@@ -27,6 +27,8 @@ pub(super) struct Cln {
     pub(super) network: Network,
     /// Whether invoices name the node's private channels.
     pub(super) private: bool,
+    /// What the node tells of itself about payments, where it may be asked to.
+    news: Option<News<Rpc>>,
     past: Past,
 }
 
@@ -54,9 +56,14 @@ impl Past {
 }
 
 impl Cln {
-    pub(super) fn new(rpc: Arc<Rpc>, network: Network, private: bool) -> Self {
+    pub(super) fn new(
+        rpc: Arc<Rpc>,
+        network: Network,
+        private: bool,
+        news: Option<News<Rpc>>,
+    ) -> Self {
         let past = Past { opened: SystemTime::now(), ours: Mutex::default() };
-        Self { rpc, network, private, past }
+        Self { rpc, network, private, news, past }
     }
 
     /// `pay`, or `xpay` where there is no `pay` any more: they take and give the same, but for a name.
@@ -147,6 +154,10 @@ impl Issuer for Cln {
         }
         let made: Made = self.rpc.query("invoice", &invoice).await?;
         Ok(made.bolt11)
+    }
+
+    fn has_told_of(&self, hash: PaymentHash) -> bool {
+        self.news.as_ref().is_some_and(|news| news.has_told_of(hash))
     }
 
     async fn settled(&self, hash: PaymentHash) -> Result<bool, NodeError> {

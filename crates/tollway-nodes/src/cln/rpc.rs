@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue};
@@ -25,6 +26,8 @@ const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 const RUNE: HeaderName = HeaderName::from_static("rune");
 /// JSON-RPC's code for a method that is not there.
 const NO_METHOD: i64 = -32601;
+/// `waitanyinvoice`'s code for no payment in time.
+const NO_PAYMENT: i64 = 904;
 /// The codes for a rune that does not do.
 const RUNE_CODES: std::ops::RangeInclusive<i64> = 1500..=1502;
 
@@ -101,6 +104,8 @@ pub(super) enum Trouble {
     Said { code: i64, message: String },
     #[error("a complete payment without its preimage")]
     NoPreimage,
+    #[error("asked for a payment after the {after}th, it tells of the {told}th")]
+    Backwards { after: u64, told: u64 },
 }
 
 pub(super) fn error(kind: NodeErrorKind, trouble: Trouble) -> NodeError {
@@ -118,25 +123,25 @@ impl Rpc {
 
     /// The command that makes what is lacking for that part, or nothing if nothing is.
     pub(super) fn lacks(&self, part: &Part) -> Result<Option<String>, NodeError> {
-        match self {
-            Self::Socket(_) => Ok(None),
-            Self::Rest(rest) => Ok(rest
-                .rune
-                .now()
-                .map_err(|error| NodeError::from(Fault::Rune(error)))?
-                .lacks(part)),
-        }
+        Ok(self.rune()?.and_then(|rune| rune.lacks(part)))
     }
 
     /// The commands that make smaller runes, if this one can empty the node. Whoever may open the
     /// socket is the node's owner.
     pub(super) fn too_wide(&self) -> Result<Option<String>, NodeError> {
+        Ok(self.rune()?.and_then(|rune| rune.too_wide()))
+    }
+
+    /// Whether the node may be asked to tell of payments.
+    pub(super) fn may_listen(&self) -> Result<bool, NodeError> {
+        Ok(self.rune()?.is_none_or(|rune| rune.may_listen()))
+    }
+
+    /// What is shown to the node; nothing, at its socket.
+    fn rune(&self) -> Result<Option<Arc<Rune>>, NodeError> {
         match self {
             Self::Socket(_) => Ok(None),
-            Self::Rest(rest) => {
-                let rune = rest.rune.now().map_err(|error| NodeError::from(Fault::Rune(error)))?;
-                Ok(rune.too_wide())
-            }
+            Self::Rest(rest) => Ok(Some(rest.rune.now().map_err(Fault::Rune)?)),
         }
     }
 
@@ -155,10 +160,18 @@ impl Rpc {
         method: &'static str,
         parameters: &impl Serialize,
     ) -> Result<(T, Option<SystemTime>), Fault> {
-        match timeout(ANSWER, self.call(method, parameters, true)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Fault::TimedOut),
-        }
+        timeout(ANSWER, self.call(method, parameters, true)).await.unwrap_or(Err(Fault::TimedOut))
+    }
+
+    /// Asks for something that the node waits for, and answers `within` that time at the latest.
+    pub(super) async fn await_for<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        parameters: &impl Serialize,
+        within: Duration,
+    ) -> Result<T, Fault> {
+        let answer = timeout(within + ANSWER, self.call(method, parameters, true)).await;
+        Ok(answer.unwrap_or(Err(Fault::TimedOut))?.0)
     }
 
     /// Gives an order, and waits for as long as it takes. It is never sent twice.
@@ -249,6 +262,10 @@ impl Fault {
 impl Refusal {
     pub(super) fn is_no_such_method(&self) -> bool {
         self.code == NO_METHOD
+    }
+
+    pub(super) fn is_no_payment_yet(&self) -> bool {
+        self.code == NO_PAYMENT
     }
 }
 

@@ -19,13 +19,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug)]
 pub(super) struct Part {
     methods: &'static [&'static str],
+    /// What it goes faster with, and can be played without.
+    helps: &'static [&'static str],
 }
 
-pub(super) static BUYER: Part = Part { methods: &["getinfo", "pay", "listpays"] };
-pub(super) static SELLER: Part = Part { methods: &["getinfo", "invoice", "listinvoices"] };
+pub(super) static BUYER: Part = Part { methods: &["getinfo", "pay", "listpays"], helps: &[] };
+pub(super) static SELLER: Part =
+    Part { methods: &["getinfo", "invoice", "listinvoices"], helps: &[LISTEN] };
 /// Whoever looks at the node's money and changes nothing.
-pub(super) static OBSERVER: Part =
-    Part { methods: &["getinfo", "listfunds", "listpeerchannels", "listpays", "listinvoices"] };
+pub(super) static OBSERVER: Part = Part {
+    methods: &["getinfo", "listfunds", "listpeerchannels", "listpays", "listinvoices"],
+    helps: &[],
+};
 /// Whoever opens and closes channels and sends coins: all the node has can be given away with it.
 static OWNER: Part = Part {
     methods: &[
@@ -37,7 +42,12 @@ static OWNER: Part = Part {
         "listpeerchannels",
         "withdraw",
     ],
+    helps: &[],
 };
+/// The method that tells of payments.
+const LISTEN: &str = "waitanyinvoice";
+/// Restrictions by which the node counts calls.
+const COUNTED: &[&str] = &["rate", "per"];
 /// Methods that can empty the node or let others do it.
 const WIDE: &[&str] = &["withdraw", "fundchannel", "close", "createrune", "stop"];
 
@@ -52,7 +62,7 @@ impl Part {
     /// Makes a rune for exactly what is needed.
     pub(super) fn command(&self) -> String {
         let methods: Vec<String> =
-            self.methods.iter().map(|m| format!(r#""method={m}""#)).collect();
+            self.methods.iter().chain(self.helps).map(|m| format!(r#""method={m}""#)).collect();
         format!("lightning-cli createrune restrictions='[[{}]]'", methods.join(","))
     }
 }
@@ -84,6 +94,13 @@ impl Rune {
             let (buyer, seller) = (BUYER.command(), SELLER.command());
             format!("A smaller one to pay: {buyer}. A smaller one to be paid: {seller}")
         })
+    }
+
+    /// Whether the node may be asked to tell of payments. Where calls are counted, they are left for
+    /// what somebody waits for.
+    pub(super) fn may_listen(&self) -> bool {
+        let counted = |a: &Alternative| COUNTED.contains(&a.field.as_str());
+        self.may(LISTEN) && !self.restrictions.iter().flatten().any(counted)
     }
 
     fn may(&self, method: &str) -> bool {
@@ -185,11 +202,27 @@ mod tests {
     }
 
     #[test]
+    fn a_node_is_listened_to_where_the_rune_allows_it_and_counts_no_calls() {
+        for (restrictions, may) in [
+            ("", true),
+            ("=3&method=invoice|method=listinvoices|method=waitanyinvoice", true),
+            ("=3&method^wait|method=invoice&time<9999999999", true),
+            ("=3&method=invoice|method=listinvoices|method=getinfo", false),
+            ("=3&rate=60", false),
+            ("=3&method=pay|per=1sec", false),
+        ] {
+            assert_eq!(rune(restrictions).may_listen(), may, "{restrictions}");
+        }
+    }
+
+    #[test]
     fn what_is_lacking_is_said_as_a_command() {
         assert_eq!(
             rune("=3&method=invoice").lacks(&BUYER).unwrap(),
             r#"lightning-cli createrune restrictions='[["method=getinfo","method=pay","method=listpays"]]'"#
         );
+        let seller = rune("=3&method=pay").lacks(&SELLER).unwrap();
+        assert!(seller.contains(r#""method=listinvoices","method=waitanyinvoice"]]"#), "{seller}");
     }
 
     #[test]

@@ -25,11 +25,10 @@ use l402::{Driver, Network, Node, NodeError, NodeErrorKind, NodeUrl, OpenError, 
 use tokio::time::{Instant, sleep};
 
 use crate::address::{self, bad};
-use crate::remote::{Invoicing, Paying};
+use crate::remote::{Invoicing, News, Paying};
 
 use fault::Trouble;
 use macaroon::{Allowed, BUYER, SELLER};
-use news::News;
 use node::Lnd;
 use owner::Owner;
 use rest::Rest;

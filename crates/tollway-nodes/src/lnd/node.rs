@@ -7,12 +7,11 @@ use std::time::Duration;
 use l402::{Msat, Network, NodeError, NodeErrorKind, PaymentHash, Why};
 
 use super::fault::{self, Fault, Trouble};
-use super::news::News;
 use super::rest::Rest;
 use super::wire::{AddInvoice, Invoice, Payment, Send, in_a_path};
 use super::{NAME, macaroon};
 use crate::http::Call;
-use crate::remote::{Issuer, Order, Ordered, Remote, Word};
+use crate::remote::{Issuer, News, Order, Ordered, Remote, Word};
 
 /// How long lnd tries new routes at the least. An impatient buyer does not make a hopeless payment.
 const SHORTEST_TRY: Duration = Duration::from_secs(5);
@@ -29,7 +28,7 @@ pub(super) struct Lnd {
     /// Whether invoices name the node's private channels.
     pub(super) private: bool,
     /// What lnd tells of itself about payments, where it may be asked to.
-    pub(super) news: Option<News>,
+    pub(super) news: Option<News<Rest>>,
 }
 
 impl Lnd {
@@ -122,12 +121,11 @@ impl Issuer for Lnd {
         Ok(self.rest.add_invoice(&invoice).await?.payment_request)
     }
 
+    fn has_told_of(&self, hash: PaymentHash) -> bool {
+        self.news.as_ref().is_some_and(|news| news.has_told_of(hash))
+    }
+
     async fn settled(&self, hash: PaymentHash) -> Result<bool, NodeError> {
-        if let Some(news) = &self.news
-            && news.has_told_of(hash)
-        {
-            return Ok(true);
-        }
         let call = Call::get(format!("/v1/invoice/{hash}"));
         match self.rest.query::<Invoice>(call, macaroon::LOOKUP).await {
             Ok(invoice) => Ok(invoice.settled()),

@@ -7,6 +7,7 @@
 //! or not at all, and is never cut off between its bytes.
 
 mod invoicing;
+mod news;
 mod paying;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use l402::operator::Transfer;
 use l402::{Invoice, Msat, Network, NodeError, NodeErrorKind, PaymentHash, Preimage, Why};
 
 pub(crate) use invoicing::{Invoicing, Issuer};
+pub(crate) use news::{Heard, News, Teller};
 pub(crate) use paying::Paying;
 
 use crate::doubt::STILL_ON_ITS_WAY;

@@ -1,10 +1,11 @@
-//! A purse in a runtime of its own, which can be killed whole while the test goes on.
+//! A purse in a runtime of its own, which can be killed whole while the test goes on; and how a node is
+//! opened, and waited for.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use l402::{Invoicer, Node, NodeUrl, OpenError, Payer};
 use tokio::runtime::Runtime;
@@ -74,4 +75,13 @@ pub(crate) async fn open(path: &Path) -> Result<Node, OpenError> {
 
 pub(crate) async fn open_url(url: &str) -> Result<Node, OpenError> {
     l402::node::open(&NodeUrl::new(url), tollway_nodes::DRIVERS).await
+}
+
+/// Asks until it is so.
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so().await {
+        assert!(start.elapsed() < Duration::from_secs(60), "in vain");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

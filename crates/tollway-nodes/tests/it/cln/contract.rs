@@ -3,7 +3,7 @@
 use l402::Msat;
 use testkit::{FakeNetwork, FakeNode};
 
-use super::lightningd::{Lightningd, rest_url, rune, socket_url};
+use super::lightningd::{Lightningd, at_socket, by_rest, rest_url, rune, socket_url};
 use crate::ends::Ends;
 use crate::running::open_url;
 
@@ -21,8 +21,8 @@ mod socket {
         let (buyer, seller, fee) = pair();
         let folder = tempfile::tempdir().unwrap();
         let paths = ["buyer", "seller"].map(|name| folder.path().join(name));
-        Lightningd::over(buyer).at_socket(paths[0].clone());
-        Lightningd::over(seller.clone()).at_socket(paths[1].clone());
+        at_socket(Lightningd::over(buyer), paths[0].clone());
+        at_socket(Lightningd::over(seller.clone()), paths[1].clone());
         let payer = open_url(&socket_url(&paths[0])).await.unwrap().payer.unwrap();
         let invoicer = open_url(&socket_url(&paths[1])).await.unwrap().invoicer.unwrap();
         Ends { payer, invoicer, seller, fee, _kept: Box::new(folder) }
@@ -37,8 +37,8 @@ mod rest {
 
     async fn rests() -> Ends {
         let (buyer, seller, fee) = pair();
-        let paying = Lightningd::over(buyer).by_rest().await;
-        let selling = Lightningd::over(seller.clone()).by_rest().await;
+        let paying = by_rest(Lightningd::over(buyer)).await;
+        let selling = by_rest(Lightningd::over(seller.clone())).await;
         let payer = open_url(&rest_url(&paying, &rune("=1"))).await.unwrap().payer.unwrap();
         let invoicer = open_url(&rest_url(&selling, &rune("=1"))).await.unwrap();
         let invoicer = invoicer.invoicer.unwrap();

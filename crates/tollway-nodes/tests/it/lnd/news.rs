@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,6 +10,7 @@ use l402::{Invoicer, Macaroon, PaymentHash, RootKey};
 
 use super::rig::open;
 use crate::fake::{Fake, Say};
+use crate::running::until;
 
 fn json(body: &str) -> Say {
     Say::Json(200, body.to_owned())
@@ -46,14 +46,6 @@ async fn lnd(told: Vec<Say>) -> (Fake, Arc<dyn Invoicer>) {
     let url = format!("lnd://{}?cert={}&macaroon={macaroon}", fake.address, fake.cert().display());
     let invoicer = open(&url).await.unwrap().invoicer.unwrap();
     (fake, invoicer)
-}
-
-async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < Duration::from_secs(60), "in vain");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]
