@@ -25,7 +25,11 @@ impl From<ChannelError> for OperateError {
             ChannelError::Unreachable { .. } | ChannelError::ChainDown(_) => {
                 NodeErrorKind::Unreachable
             }
-            ChannelError::Slow { .. } => NodeErrorKind::Timeout,
+            // The peer may still answer, and then it is opened.
+            ChannelError::Slow { .. } => {
+                let slow = NodeError::new(DRIVER, NodeErrorKind::Timeout).because(error);
+                return Self::MayHaveOpened(slow);
+            }
             ChannelError::Store(_) | ChannelError::Random(_) => NodeErrorKind::Storage,
             ChannelError::BadNodeId(_)
             | ChannelError::Refused(_)

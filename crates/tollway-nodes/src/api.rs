@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use l402::operator::{About, OperateError};
 use l402::{Msat, Network, NodeError, NodeErrorKind, Preimage, Secret, Why};
@@ -139,6 +140,13 @@ impl Api {
         understood(self.http.order(&call).await.map_err(Fault::NoAnswer)?)
     }
 
+    /// The same, where the answer is in words and not in JSON. As many of them as can be repeated.
+    pub(crate) async fn order_in_words(&self, call: Call) -> Result<String, Fault> {
+        let call = self.signed(call)?;
+        let body = accepted(self.http.order(&call).await.map_err(Fault::NoAnswer)?)?;
+        Ok(words(&body))
+    }
+
     fn signed(&self, call: Call) -> Result<Call, Fault> {
         let key = self.key.now().map_err(Fault::Key)?;
         let (name, value) = match self.login {
@@ -193,17 +201,40 @@ impl Api {
     }
 }
 
+impl Fault {
+    /// Whether what was asked may have been carried out all the same. A server that fails does not say
+    /// what it had done before.
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::NoAnswer(no_answer) => no_answer.is_lost(),
+            Self::TimedOut | Self::Strange(_) => true,
+            Self::Key(_) => false,
+            Self::Refused { status, .. } => {
+                status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT
+            }
+        }
+    }
+}
+
 fn is_not_you(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-fn understood<T: DeserializeOwned>(Answer { status, body, .. }: Answer) -> Result<T, Fault> {
-    if status.is_success() {
-        return serde_json::from_slice(&body).map_err(Fault::Strange);
+fn understood<T: DeserializeOwned>(answer: Answer) -> Result<T, Fault> {
+    serde_json::from_slice(&accepted(answer)?).map_err(Fault::Strange)
+}
+
+fn accepted(Answer { status, body, .. }: Answer) -> Result<Bytes, Fault> {
+    match status.is_success() {
+        true => Ok(body),
+        false => Err(Fault::Refused { status, words: words(&body) }),
     }
-    let words = String::from_utf8_lossy(&body);
-    let words = words.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect();
-    Err(Fault::Refused { status, words })
+}
+
+/// A node's own words, as far as they are repeated.
+fn words(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    text.trim().chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect()
 }
 
 /// A key's file: one line that fits in a header.

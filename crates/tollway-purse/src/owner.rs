@@ -127,7 +127,7 @@ impl From<OperateError> for Refused {
         match error {
             OperateError::Node(error) => error.into(),
             // The word for what may still happen, or may have happened.
-            OperateError::MayHaveSent(error) => {
+            OperateError::MayHaveSent(error) | OperateError::MayHaveOpened(error) => {
                 let Fault { message, .. } = Fault::from(&error);
                 Self::Node(Fault::new(NodeErrorKind::Timeout, message))
             }

@@ -99,13 +99,17 @@ mod tests {
 
     #[test]
     fn money_that_may_have_been_sent_is_not_safe_to_be_sent_again() {
-        let lost = NodeError::new("lnd", NodeErrorKind::Timeout);
-        let sent = Failure::from(NodeFailure::from(OperateError::MayHaveSent(lost)));
-        let told = sent.json(Exit::MayHavePaid);
-        assert_eq!(
-            (&told["money_moved"], &told["safe_to_retry"]),
-            (&"unknown".into(), &false.into())
-        );
+        for in_doubt in [OperateError::MayHaveSent, OperateError::MayHaveOpened] {
+            let lost = NodeError::new("lnd", NodeErrorKind::Timeout);
+            let failure = NodeFailure::from(in_doubt(lost));
+            assert_eq!(failure.exit(), Exit::MayHavePaid);
+            let told = Failure::from(failure).json(Exit::MayHavePaid);
+            assert_eq!(
+                (&told["money_moved"], &told["safe_to_retry"], &told["kind"]),
+                (&"unknown".into(), &false.into(), &"unknown".into())
+            );
+            assert!(told["hint"].as_str().unwrap().contains("before you run it again"), "{told}");
+        }
         let refused = NodeError::new("lnd", NodeErrorKind::Refused);
         let refused = Failure::from(NodeFailure::from(OperateError::from(refused)));
         assert_eq!(refused.json(Exit::General)["safe_to_retry"], true);

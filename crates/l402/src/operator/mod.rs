@@ -55,13 +55,15 @@ pub trait Operator: fmt::Debug + Send + Sync {
         Err(self.cannot("receive on the chain"))
     }
 
-    /// Begins to open a channel. Called again, it opens another one.
+    /// Begins to open a channel. Called again, it opens another one; so when it may have been opened,
+    /// [`OperateError::MayHaveOpened`] says so.
     async fn open_channel(&self, order: &ChannelOrder) -> Result<Opening, OperateError> {
         let _ = order;
         Err(self.cannot("open channels"))
     }
 
-    /// Begins to close the channel that [`Channel::id`] names.
+    /// Begins to close the channel that [`Channel::id`] names. Called again, it closes no other one: where
+    /// an answer was lost, that can be done without harm.
     async fn close_channel(&self, id: &str, how: Close) -> Result<Closing, OperateError> {
         let _ = (id, how);
         Err(self.cannot("close channels"))
@@ -108,6 +110,10 @@ pub enum OperateError {
     /// twice.
     #[error("the money may have been sent")]
     MayHaveSent(#[source] NodeError),
+    /// The order to open a channel was given, and its answer was lost. Whoever orders again may open
+    /// two, with money locked up in each.
+    #[error("the channel may have been opened")]
+    MayHaveOpened(#[source] NodeError),
     /// The node refused, or could not be talked to.
     #[error(transparent)]
     Node(#[from] NodeError),

@@ -17,7 +17,7 @@ use super::NAME;
 use super::rpc::{Fault, Rpc};
 use super::rune::{BUYER, OBSERVER, SELLER};
 use super::wire::{Info, msat, some_msat};
-use crate::remote::newest_first;
+use crate::remote::{failed, newest_first};
 
 /// How long the node may take to build and send a transaction.
 const SENDING: Duration = Duration::from_secs(60);
@@ -265,8 +265,9 @@ impl Operator for Owner {
             "push_msat": push.msat(),
             "announce": order.public,
         });
-        let opened: Made =
-            self.rpc.order("fundchannel", &channel).await.map_err(NodeError::from)?;
+        let opened = self.rpc.order("fundchannel", &channel).await;
+        let opened: Made = opened
+            .map_err(|fault: Fault| failed(fault.is_lost(), fault, OperateError::MayHaveOpened))?;
         Ok(Opening { transaction: opened.txid })
     }
 
@@ -294,11 +295,9 @@ impl Operator for Owner {
             coins["feerate"] = format!("{}perkb", u64::from(rate) * 1_000).into();
         }
         let sent = timeout(SENDING, self.rpc.order("withdraw", &coins)).await;
-        let CoinsSent { txid } =
-            sent.unwrap_or(Err(Fault::TimedOut)).map_err(|fault| match fault.is_lost() {
-                true => OperateError::MayHaveSent(fault.into()),
-                false => NodeError::from(fault).into(),
-            })?;
+        let CoinsSent { txid } = sent
+            .unwrap_or(Err(Fault::TimedOut))
+            .map_err(|fault| failed(fault.is_lost(), fault, OperateError::MayHaveSent))?;
         Ok(Sent { transaction: txid })
     }
 }

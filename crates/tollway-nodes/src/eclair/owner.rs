@@ -1,20 +1,38 @@
-//! eclair for its owner: what it is, what it has, and its channels
+//! eclair for its owner: what it is, what it has, its channels, and its wallet on the chain
 //! (<https://acinq.github.io/eclair/>).
+//!
+//! eclair answers 200 to an order for a channel whatever becomes of it, and says that in words. Why it
+//! did not send money it says in its log alone (since 0.13, and in words before), so what it lacks the
+//! money for is not ordered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use l402::operator::{
     About, Balance, Channel, ChannelOrder, ChannelState, Close, Closing, Opening, OperateError,
-    Right, Rights,
+    Quote, Right, Rights, Sent, Withdrawal,
 };
-use l402::{Msat, Operator, Sat};
+use l402::{Msat, NodeError, NodeErrorKind, Operator, Sat};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::NAME;
-use crate::api::Api;
+use crate::api::{Api, Fault};
 use crate::http::Call;
+use crate::remote::failed;
+
+/// How long eclair may take to build and send a transaction.
+const SENDING: Duration = Duration::from_secs(60);
+/// Within so many blocks money that is sent should be in one.
+const SOON: &str = "6";
+/// What eclair says when a channel is being opened.
+const CREATED: &str = "created channel";
+/// What it says when it cannot tell whether the channel's transaction is out.
+const IN_DOUBT: &str = "while committing funding tx";
+/// How bitcoind's own refusals end, where eclair passes them on: nothing was sent then.
+const BITCOINDS: &str = "(code: -";
 
 /// An eclair that is asked by its owner.
 #[derive(Debug)]
@@ -120,6 +138,40 @@ impl Row {
     }
 }
 
+/// Why eclair did not do it, or was not asked to.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("eclair opened no channel: {0}")]
+    NotOpened(String),
+    #[error("eclair's wallet has {has} that is confirmed, and {wanted} should be sent")]
+    TooLittle { has: Sat, wanted: Sat },
+}
+
+fn refusal(trouble: Trouble) -> NodeError {
+    NodeError::new(NAME, NodeErrorKind::Refused).because(trouble)
+}
+
+impl Owner {
+    /// How an order failed that does more when it is given twice.
+    fn failed(&self, fault: Fault, in_doubt: fn(NodeError) -> OperateError) -> OperateError {
+        let refused = matches!(&fault, Fault::Refused { words, .. } if words.contains(BITCOINDS));
+        failed(fault.is_lost() && !refused, self.api.error(fault), in_doubt)
+    }
+
+    /// How much is to be sent, where eclair can send it.
+    async fn sendable(&self, order: &Withdrawal) -> Result<Sat, OperateError> {
+        let Some(wanted) = order.amount else {
+            return Err(self.cannot("send all it has on the chain"));
+        };
+        let coins: Coins = self.api.asked(Call::form("/onchainbalance", &[])).await?;
+        let has = Sat::from_sat(coins.confirmed);
+        if has < wanted {
+            return Err(refusal(Trouble::TooLittle { has, wanted }).into());
+        }
+        Ok(wanted)
+    }
+}
+
 #[async_trait]
 impl Operator for Owner {
     fn driver(&self) -> &'static str {
@@ -196,7 +248,12 @@ impl Operator for Owner {
             ("announceChannel", &public),
         ];
         let opened = self.api.order::<String>(Call::form("/open", &fields)).await;
-        let words = opened.map_err(|fault| self.api.error(fault))?;
+        let words = opened.map_err(|fault| self.failed(fault, OperateError::MayHaveOpened))?;
+        if !words.starts_with(CREATED) {
+            let lost = words.contains(IN_DOUBT);
+            let not_opened = refusal(Trouble::NotOpened(words));
+            return Err(failed(lost, not_opened, OperateError::MayHaveOpened));
+        }
         Ok(Opening { transaction: transaction(&words) })
     }
 
@@ -211,6 +268,27 @@ impl Operator for Owner {
         let closed = self.api.order::<Value>(Call::form(path, &[("channelId", id)])).await;
         closed.map_err(|fault| self.api.error(fault))?;
         Ok(Closing::default())
+    }
+
+    async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {
+        // eclair says what it cost when the transaction is in its books, and not before.
+        let amount = Some(self.sendable(order).await?);
+        Ok(Quote { amount, fee: None, sat_per_vbyte: order.sat_per_vbyte })
+    }
+
+    async fn withdraw(&self, order: &Withdrawal) -> Result<Sent, OperateError> {
+        let amount = self.sendable(order).await?.sat().to_string();
+        let rate = order.sat_per_vbyte.map(|rate| rate.to_string());
+        // One of the two: an eclair that knows no rates says so instead of leaving it out.
+        let fee = match &rate {
+            Some(rate) => ("feeRatePerByte", rate.as_str()),
+            None => ("confirmationTarget", SOON),
+        };
+        let fields = [("address", order.address.as_str()), ("amountSatoshis", &amount), fee];
+        let sent = self.api.order::<String>(Call::form("/sendonchain", &fields));
+        let sent = timeout(SENDING, sent).await.unwrap_or(Err(Fault::TimedOut));
+        let transaction = sent.map_err(|fault| self.failed(fault, OperateError::MayHaveSent))?;
+        Ok(Sent { transaction })
     }
 }
 

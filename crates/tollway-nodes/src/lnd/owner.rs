@@ -24,6 +24,7 @@ use super::macaroon::{self, BUYER, OBSERVER, SELLER};
 use super::rest::{ANSWER, Rest};
 use super::{NAME, wire::Info};
 use crate::http::Call;
+use crate::remote::{failed, newest_first};
 
 /// Within so many blocks money that is sent should be in one.
 const SOON: u32 = 6;
@@ -114,7 +115,7 @@ impl Operator for Owner {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let received = asked.invoices.into_iter().map(|asked| asked.seen_at(now.as_secs()));
         let sent = sent.payments.into_iter().map(Transfer::from);
-        Ok(crate::remote::newest_first(sent.chain(received), most))
+        Ok(newest_first(sent.chain(received), most))
     }
 
     async fn address(&self) -> Result<String, OperateError> {
@@ -140,10 +141,9 @@ impl Operator for Owner {
             "private": !order.public,
         });
         let opened = self.rest.order(Call::post("/v1/channels", &channel), macaroon::OPEN);
-        let opened: Opened = match timeout(ANSWER, opened).await {
-            Ok(opened) => opened.map_err(NodeError::from)?,
-            Err(_) => return Err(NodeError::from(Fault::TimedOut).into()),
-        };
+        let opened = timeout(ANSWER, opened).await.unwrap_or(Err(Fault::TimedOut));
+        let opened: Opened =
+            opened.map_err(|fault| failed(fault.is_lost(), fault, OperateError::MayHaveOpened))?;
         Ok(Opening { transaction: opened.transaction() })
     }
 
@@ -197,10 +197,8 @@ impl Operator for Owner {
         }
         let sent = self.rest.order(Call::post("/v1/transactions", &coins), macaroon::SEND_COINS);
         let sent = timeout(ANSWER, sent).await.unwrap_or(Err(Fault::TimedOut));
-        let CoinsSent { txid } = sent.map_err(|fault| match fault.is_lost() {
-            true => OperateError::MayHaveSent(fault.into()),
-            false => NodeError::from(fault).into(),
-        })?;
+        let CoinsSent { txid } =
+            sent.map_err(|fault| failed(fault.is_lost(), fault, OperateError::MayHaveSent))?;
         Ok(Sent { transaction: txid })
     }
 }

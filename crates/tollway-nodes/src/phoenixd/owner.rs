@@ -1,20 +1,48 @@
 //! phoenixd for its owner (<https://phoenix.acinq.co/server/api>). It opens and closes channels by
-//! itself, so there is nothing to order here.
+//! itself, and has no wallet on the chain: what is sent there leaves its channel (a splice).
+//!
+//! phoenixd answers 200 to that order whatever becomes of it: a transaction's id, or why there is none,
+//! in words. Those are lightning-kmp's names for what goes wrong before anything is signed, and its
+//! own for what it was asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use l402::operator::{
-    About, Balance, Channel, ChannelState, Direction, OperateError, Right, Rights, Transfer,
-    TransferState,
+    About, Balance, Channel, ChannelState, Direction, OperateError, Quote, Right, Rights, Sent,
+    Transfer, TransferState, Withdrawal,
 };
-use l402::{Msat, Operator, PaymentHash, Sat};
+use l402::{Msat, NodeError, NodeErrorKind, Operator, PaymentHash, Sat};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::NAME;
-use crate::api::Api;
+use crate::api::{Api, Fault};
 use crate::http::Call;
-use crate::remote::newest_first;
+use crate::remote::{failed, newest_first};
+
+/// How long phoenixd may take to agree with its peer on a transaction, and to send it.
+const SENDING: Duration = Duration::from_secs(60);
+/// What phoenixd says when nothing was sent, each in its words or a part of them.
+const NOTHING_SENT: &[&str] = &[
+    "no channel available",
+    "Invalid address",
+    "Request parameter",
+    "InsufficientFunds",
+    "InvalidSpliceOutPubKeyScript",
+    "SpliceAlreadyInProgress",
+    "ConcurrentRemoteSplice",
+    "ChannelNotQuiescent",
+    "InvalidChannelParameters",
+    "InvalidLiquidityAds",
+    "FundingFailure",
+    "CannotStartSession",
+    "InteractiveTxSessionFailed",
+    "CannotCreateCommitTx",
+    "AbortedByPeer",
+    "Disconnected",
+];
 
 /// A phoenixd that is asked by its owner.
 #[derive(Debug)]
@@ -144,6 +172,41 @@ impl From<Incoming> for Transfer {
     }
 }
 
+/// Why nothing was sent, or may have been.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("phoenixd sends at the rate that it is told; give one with `--fee-rate`")]
+    NoRate,
+    #[error("phoenixd said: {0}")]
+    Said(String),
+}
+
+fn error(kind: NodeErrorKind, trouble: Trouble) -> NodeError {
+    NodeError::new(NAME, kind).because(trouble)
+}
+
+/// What became of an order to send, in phoenixd's words.
+fn sent(words: String) -> Result<Sent, OperateError> {
+    if words.len() == 64 && words.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(Sent { transaction: words });
+    }
+    if NOTHING_SENT.iter().any(|refusal| words.contains(refusal)) {
+        return Err(error(NodeErrorKind::Refused, Trouble::Said(words)).into());
+    }
+    Err(OperateError::MayHaveSent(error(NodeErrorKind::Protocol, Trouble::Said(words))))
+}
+
+impl Owner {
+    /// How much is to be sent, and at which rate, where phoenixd can do it.
+    fn sendable(&self, order: &Withdrawal) -> Result<(Sat, u32), OperateError> {
+        let Some(amount) = order.amount else {
+            return Err(self.cannot("send all it has on the chain"));
+        };
+        let rate = order.sat_per_vbyte;
+        Ok((amount, rate.ok_or_else(|| error(NodeErrorKind::Refused, Trouble::NoRate))?))
+    }
+}
+
 #[async_trait]
 impl Operator for Owner {
     fn driver(&self) -> &'static str {
@@ -202,5 +265,27 @@ impl Operator for Owner {
         let received: Vec<Incoming> = self.api.asked(Call::get(path)).await?;
         let sent = sent.into_iter().filter_map(Outgoing::row);
         Ok(newest_first(sent.chain(received.into_iter().map(Transfer::from)), most))
+    }
+
+    async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {
+        // phoenixd tells no fee before it has agreed on the transaction with its peer.
+        let (amount, rate) = self.sendable(order)?;
+        Ok(Quote { amount: Some(amount), fee: None, sat_per_vbyte: Some(rate) })
+    }
+
+    async fn withdraw(&self, order: &Withdrawal) -> Result<Sent, OperateError> {
+        let (amount, rate) = self.sendable(order)?;
+        let (amount, rate) = (amount.sat().to_string(), rate.to_string());
+        let fields = [
+            ("address", order.address.as_str()),
+            ("amountSat", &amount),
+            ("feerateSatByte", &rate),
+        ];
+        let words = self.api.order_in_words(Call::form("/sendtoaddress", &fields));
+        let words = timeout(SENDING, words).await.unwrap_or(Err(Fault::TimedOut));
+        let unsaid = |fault: Fault| {
+            failed(fault.is_lost(), self.api.error(fault), OperateError::MayHaveSent)
+        };
+        sent(words.map_err(unsaid)?)
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::{NAME, query, read};
 use crate::http::{Call, Http, NoAnswer, UnixSocket};
+use crate::remote::failed;
 
 /// How long a node may take for an order: opening a channel takes its peer's answers too.
 const ORDER: Duration = Duration::from_secs(120);
@@ -131,7 +132,8 @@ impl Operator for Owner {
     }
 
     async fn open_channel(&self, order: &ChannelOrder) -> Result<Opening, OperateError> {
-        Ok(self.order("/v1/channels", order).await.map_err(|(error, _)| error)?)
+        let opened = self.order("/v1/channels", order).await;
+        opened.map_err(|(error, perhaps)| failed(perhaps, error, OperateError::MayHaveOpened))
     }
 
     async fn close_channel(&self, id: &str, how: Close) -> Result<Closing, OperateError> {
@@ -148,9 +150,7 @@ impl Operator for Owner {
     }
 
     async fn withdraw(&self, order: &Withdrawal) -> Result<Sent, OperateError> {
-        self.order("/v1/withdrawals", order).await.map_err(|(error, perhaps)| match perhaps {
-            true => OperateError::MayHaveSent(error),
-            false => error.into(),
-        })
+        let sent = self.order("/v1/withdrawals", order).await;
+        sent.map_err(|(error, perhaps)| failed(perhaps, error, OperateError::MayHaveSent))
     }
 }

@@ -13,7 +13,7 @@ mod paying;
 use std::fmt;
 use std::time::Duration;
 
-use l402::operator::Transfer;
+use l402::operator::{OperateError, Transfer};
 use l402::{Invoice, Msat, Network, NodeError, NodeErrorKind, PaymentHash, Preimage, Why};
 
 pub(crate) use invoicing::{Invoicing, Issuer};
@@ -100,6 +100,17 @@ pub(crate) async fn known_already<R: Remote>(remote: &R, order: &Order) -> Optio
         Ok(word) => Some(Ordered::Taken(word)),
         Err(source) => Some(Ordered::NotBegun { why: Why::Unreachable, source }),
     }
+}
+
+/// How an order of the owner's failed that does more when it is given twice. Where its answer was
+/// `lost`, it may have been carried out all the same, and `in_doubt` says so.
+pub(crate) fn failed(
+    lost: bool,
+    error: impl Into<NodeError>,
+    in_doubt: fn(NodeError) -> OperateError,
+) -> OperateError {
+    let error = error.into();
+    if lost { in_doubt(error) } else { error.into() }
 }
 
 /// Rows of a node's books as they are shown: the last first, and no more than asked for.

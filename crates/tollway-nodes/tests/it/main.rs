@@ -7,6 +7,7 @@ mod ends;
 mod fake;
 mod lnd;
 mod nwc;
+mod orders;
 mod purse_contract;
 mod purse_lost;
 mod purse_owner;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use l402::operator::{
-    About, Close, OperateError, Operator, Quote, Rights, Sent, Withdrawal, owner_socket,
+    About, ChannelOrder, Close, Opening, OperateError, Operator, Quote, Rights, Sent, Withdrawal,
+    owner_socket,
 };
-use l402::{Node, NodeErrorKind, Sat};
+use l402::{Node, NodeErrorKind, NodeId, Sat};
 use testkit::FakeNetwork;
 use tokio::sync::Notify;
 
@@ -40,6 +41,11 @@ impl Operator for Silent {
         self.begun.notify_one();
         std::future::pending().await
     }
+
+    async fn open_channel(&self, _: &ChannelOrder) -> Result<Opening, OperateError> {
+        self.begun.notify_one();
+        std::future::pending().await
+    }
 }
 
 #[tokio::test]
@@ -70,4 +76,31 @@ async fn money_whose_order_has_no_answer_may_have_been_sent_and_other_orders_wer
     assert_eq!(error.kind, NodeErrorKind::Unreachable);
     let remedy = std::error::Error::source(&error).unwrap().to_string();
     assert!(remedy.contains("where `tollway node run` runs"), "{remedy}");
+}
+
+#[tokio::test]
+async fn a_channel_whose_order_has_no_answer_may_have_been_opened() {
+    let (buyer, _) = FakeNetwork::pair();
+    let folder = private_folder();
+    let path = folder.path().join("purse.sock");
+    let silent = Arc::new(Silent::default());
+    let node = Node { operator: Some(Arc::clone(&silent) as _), ..buyer.both() };
+    let purse = Running::start(path.clone(), node).await;
+    let owner = purse.open().await.operator.unwrap();
+    let order = ChannelOrder {
+        peer: NodeId([2; 33]),
+        at: None,
+        amount: Sat::from_sat(200_000),
+        push: Sat::from_sat(0),
+        public: false,
+    };
+    let kill = async {
+        silent.begun.notified().await;
+        purse.kill().await;
+    };
+    let (ended, ()) = tokio::join!(owner.open_channel(&order), kill);
+    assert!(matches!(ended, Err(OperateError::MayHaveOpened(_))), "{ended:?}");
+    let _ = std::fs::remove_file(owner_socket(&path));
+    let refused = owner.open_channel(&order).await;
+    assert!(matches!(refused, Err(OperateError::Node(_))), "nobody is there: {refused:?}");
 }

@@ -55,7 +55,9 @@ impl NodeFailure {
         match self {
             Self::Operate(OperateError::Node(error)) if is_refusal(error) => Exit::General,
             Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => Exit::Network,
-            Self::Operate(OperateError::MayHaveSent(_)) => Exit::MayHavePaid,
+            Self::Operate(OperateError::MayHaveSent(_) | OperateError::MayHaveOpened(_)) => {
+                Exit::MayHavePaid
+            }
             Self::Operate(OperateError::Cannot { .. } | OperateError::NoSuchChannel { .. })
             | Self::NobodyToAsk(_) => Exit::Usage,
             Self::NotAgreed => Exit::General,
@@ -72,7 +74,9 @@ impl NodeFailure {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Operate(OperateError::Node(_)) | Self::NoInvoice(_) => "node",
-            Self::Operate(OperateError::MayHaveSent(_)) => "unknown",
+            Self::Operate(OperateError::MayHaveSent(_) | OperateError::MayHaveOpened(_)) => {
+                "unknown"
+            }
             Self::Operate(OperateError::Cannot { .. }) => "not_possible",
             Self::Operate(OperateError::NoSuchChannel { .. }) => "no_such_channel",
             Self::Book(_) | Self::OtherConnection(_) => "connections",
@@ -86,9 +90,13 @@ impl NodeFailure {
     }
 
     /// Whether the same command, run again, sends nothing twice. An invoice is paid once however often
-    /// it is paid; a withdrawal has nothing by which a node would know it again.
+    /// it is paid, and a channel closed once; a withdrawal and a channel to be opened have nothing by
+    /// which a node would know them again.
     pub(crate) const fn is_safe_to_retry(&self) -> bool {
-        !matches!(self, Self::Operate(OperateError::MayHaveSent(_)))
+        !matches!(
+            self,
+            Self::Operate(OperateError::MayHaveSent(_) | OperateError::MayHaveOpened(_))
+        )
     }
 
     pub(crate) fn hint(&self) -> Option<String> {
@@ -112,6 +120,10 @@ impl NodeFailure {
             Self::Operate(OperateError::MayHaveSent(_)) => {
                 "look at `tollway node balance` and at the chain before you run it again: every run \
                  sends"
+                    .to_owned()
+            }
+            Self::Operate(OperateError::MayHaveOpened(_)) => {
+                "look at `tollway node channels` before you run it again: every run opens another one"
                     .to_owned()
             }
             Self::NobodyToAsk(_) => "`--yes` agrees to it beforehand".to_owned(),
@@ -139,7 +151,9 @@ impl NodeFailure {
             Self::OverLimit { .. } | Self::NobodyToAsk(_) | Self::NotAgreed => {
                 Some((MoneyMoved::No, None))
             }
-            Self::Operate(OperateError::MayHaveSent(_)) => Some((MoneyMoved::Unknown, None)),
+            Self::Operate(OperateError::MayHaveSent(_) | OperateError::MayHaveOpened(_)) => {
+                Some((MoneyMoved::Unknown, None))
+            }
             Self::Operate(_)
             | Self::Paper(_)
             | Self::NoInvoice(_)

@@ -8,6 +8,7 @@ mod arrows;
 mod books;
 mod buying;
 mod crowded;
+mod doubt;
 mod exits;
 mod flags;
 mod full_disk;

@@ -170,7 +170,8 @@ impl Lightningd {
                 }
             }
             if let Some(hash) = self.paid.lock().unwrap().get(after) {
-                let paid = json!({ "payment_hash": hash, "status": "paid", "pay_index": after + 1 });
+                let paid =
+                    json!({ "payment_hash": hash, "status": "paid", "pay_index": after + 1 });
                 return Ok(paid);
             }
             if start.elapsed() >= patience {

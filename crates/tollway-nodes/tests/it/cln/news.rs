@@ -161,10 +161,11 @@ async fn after_a_restart_the_node_is_asked_from_where_it_had_come_to() {
     for hash in [TWO, THREE] {
         until(async || invoicer.is_settled(hash).await.unwrap()).await;
     }
-    let (searched, waited) = (books.asked.lock().unwrap().clone(), books.waited_after());
-    assert_eq!(waited[..4], [3, 4, 4, 5], "nothing twice and nothing left out");
-    let again = searched.iter().rposition(|asked| asked.1 == 0).unwrap();
-    assert!(again < searched.iter().position(|asked| asked.1 > 0).unwrap(), "sought once");
+    assert_eq!(books.waited_after()[..4], [3, 4, 4, 5], "nothing twice and nothing left out");
+    let asked = books.asked.lock().unwrap();
+    let last_sought = asked.iter().rposition(|(_, patience)| *patience == 0).unwrap();
+    let first_waited = asked.iter().position(|(_, patience)| *patience > 0).unwrap();
+    assert!(last_sought < first_waited, "where to begin is sought once");
 }
 
 #[tokio::test]

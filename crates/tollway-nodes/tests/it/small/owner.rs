@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use l402::operator::{
-    ChannelOrder, ChannelState, Close, Direction, OperateError, Right, TransferState, Withdrawal,
+    ChannelOrder, ChannelState, Close, Direction, OperateError, Right, TransferState,
 };
 use l402::{Msat, Network, NodeId, NodeUrl, Operator, PaymentHash, Sat};
 use serde_json::{Value, json};
@@ -234,46 +234,4 @@ async fn core_lightning_tells_its_channels_and_books_and_opens_and_closes() {
     assert_eq!(closed.body, r#"{"id":"ab","unilateraltimeout":1}"#);
     // A rune without restrictions may do everything.
     assert!(owner.rights().await.unwrap().too_wide.unwrap().contains("createrune"));
-}
-
-#[tokio::test]
-async fn core_lightning_sends_coins_once_and_says_when_it_may_have_sent_them() {
-    // An answer that cannot be read says nothing about the coins.
-    let replies = [
-        Say::Json(201, json!({ "txid": hash("aa"), "tx": "00", "psbt": "x" }).to_string()),
-        Say::Json(500, json!({ "code": 301, "message": "Could not afford it" }).to_string()),
-        Say::HangUp,
-        Say::Json(201, "{}".to_owned()),
-    ];
-    let mut ends = Vec::new();
-    for reply in replies {
-        let fake = Fake::tls(move |_| {
-            let reply = reply.clone();
-            async move { reply }
-        })
-        .await;
-        let rune = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE, [7; 32]);
-        let (cert, rune) = (fake.cert().display().to_string(), fake.keep("rune", rune));
-        let url = format!("cln+https://{}?cert=file:{cert}&rune={rune}", fake.address);
-        let owner = operate(&url).await;
-        let mut order =
-            Withdrawal { address: "bcrt1q".to_owned(), amount: None, sat_per_vbyte: Some(3) };
-        assert_eq!(owner.quote(&order).await.unwrap().fee, None, "it does not say");
-        if ends.is_empty() {
-            order.amount = Some(Sat::from_sat(5));
-        }
-        ends.push(match owner.withdraw(&order).await {
-            Ok(sent) => sent.transaction,
-            Err(OperateError::MayHaveSent(_)) => "perhaps".to_owned(),
-            Err(OperateError::Node(_)) => "no".to_owned(),
-            Err(other) => panic!("{other}"),
-        });
-        let asked = fake.asked();
-        let bodies: Vec<Value> =
-            asked.iter().map(|asked| serde_json::from_str(&asked.body).unwrap()).collect();
-        let amount = order.amount.map_or(json!("all"), |amount| json!(amount.sat()));
-        let wanted = json!({ "destination": "bcrt1q", "satoshi": amount, "feerate": "3000perkb" });
-        assert_eq!(bodies, [wanted], "once");
-    }
-    assert_eq!(ends, [hash("aa"), "no".into(), "perhaps".into(), "perhaps".into()]);
 }

@@ -127,7 +127,8 @@ fn reachable(facts: &Facts) -> Finding {
         },
         OperateError::Cannot { .. }
         | OperateError::NoSuchChannel { .. }
-        | OperateError::MayHaveSent(_) => {
+        | OperateError::MayHaveSent(_)
+        | OperateError::MayHaveOpened(_) => {
             return Finding::new("reachable", Verdict::NotChecked, story(error));
         }
     };
