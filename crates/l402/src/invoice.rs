@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use lightning_invoice::{
-    Bolt11Invoice, Bolt11InvoiceDescriptionRef, Currency, DEFAULT_EXPIRY_TIME, RawBolt11Invoice,
-    SignedRawBolt11Invoice,
+    Bolt11Invoice, Bolt11InvoiceDescriptionRef, Bolt11ParseError, Currency, DEFAULT_EXPIRY_TIME,
+    RawBolt11Invoice, SignedRawBolt11Invoice,
 };
 use serde::{Deserialize, Serialize};
 
@@ -143,18 +143,20 @@ impl Invoice {
         if text.len() > LONGEST {
             return Err(InvoiceError::TooLong(text.len()));
         }
-        let parsed: Bolt11Invoice =
-            text.parse().map_err(|e: lightning_invoice::ParseOrSemanticError| {
-                InvoiceError::Unreadable(e.to_string())
-            })?;
+        let signed: SignedRawBolt11Invoice = text
+            .parse()
+            .map_err(|error: Bolt11ParseError| InvoiceError::Unreadable(error.to_string()))?;
         // The parser checks the signature over its own spelling of what it read. Where that is not the
         // spelling that was signed, the payee it finds is nobody.
-        if !parsed.to_string().eq_ignore_ascii_case(text) {
+        let is_spelled_so = signed.to_string().eq_ignore_ascii_case(text);
+        // What it asks for is looked at once its signature is.
+        let read = Self::from_raw(text.to_owned(), &signed);
+        let parsed = Bolt11Invoice::from_signed(signed)
+            .map_err(|error| InvoiceError::Unreadable(error.to_string()))?;
+        if !is_spelled_so {
             return Err(InvoiceError::Unreadable("a field is not in its shortest form".to_owned()));
         }
-        let raw = parsed.clone().into_signed_raw();
-        let invoice = Self::from_raw(text.to_owned(), &raw)?;
-        Ok(Self { parsed: parsed.into(), ..invoice })
+        Ok(Self { parsed: parsed.into(), ..read? })
     }
 
     /// An invoice that this node has just signed. Its signature is not checked again: that would

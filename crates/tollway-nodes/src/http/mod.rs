@@ -28,6 +28,8 @@ const MOST_IDLE: usize = 32;
 /// How long an idle connection may carry an order. Servers close idle connections after many
 /// seconds; an order that crosses with that would look like a payment in doubt.
 const FRESH: Duration = Duration::from_secs(2);
+/// How long a connection may take to put its last answer away. It is done when that is read, or never.
+const TIDY: Duration = Duration::from_millis(50);
 
 type Connection = SendRequest<Full<Bytes>>;
 
@@ -173,7 +175,7 @@ impl<D: Dial> Http<D> {
     /// Sends a call that may be carried out twice, on an idle connection if there is one. The server
     /// may have closed that one meanwhile, so its loss is followed by a fresh connection.
     pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, NoAnswer> {
-        while let Some(idle) = self.idle.take(Duration::MAX) {
+        while let Some(idle) = self.idle.take(Duration::MAX).await {
             if let Ok(answer) = self.send(idle, call).await {
                 return Ok(answer);
             }
@@ -190,7 +192,7 @@ impl<D: Dial> Http<D> {
 
     /// As [`Self::ask_once`], and spares the handshake where a connection was in use a moment ago.
     pub(crate) async fn order(&self, call: &Call) -> Result<Answer, NoAnswer> {
-        if let Some(fresh) = self.idle.take(FRESH) {
+        if let Some(fresh) = self.idle.take(FRESH).await {
             match self.send(fresh, call).await {
                 Err(NoAnswer::NotSent(_)) => {}
                 ended => return ended,
@@ -203,7 +205,7 @@ impl<D: Dial> Http<D> {
     /// servers put one JSON value a line and keep the connection open. An answer without one is
     /// given whole.
     pub(crate) async fn first_line(&self, call: &Call) -> Result<Answer, NoAnswer> {
-        let mut connection = match self.idle.take(FRESH) {
+        let mut connection = match self.idle.take(FRESH).await {
             Some(fresh) => fresh,
             None => self.connect().await?,
         };
@@ -310,14 +312,16 @@ impl Lines {
 
 impl Pool {
     /// The one that was used last, if that was within this time.
-    fn take(&self, youth: Duration) -> Option<Connection> {
-        let mut idle = self.lock();
-        while let Some(Idle { connection, since }) = idle.pop() {
-            if connection.is_ready() && since.elapsed() <= youth {
+    async fn take(&self, youth: Duration) -> Option<Connection> {
+        loop {
+            let Idle { mut connection, since } = self.lock().pop()?;
+            // Whoever has read an answer may be here before the connection's own task.
+            let is_ready = connection.is_ready()
+                || matches!(timeout(TIDY, connection.ready()).await, Ok(Ok(())));
+            if is_ready && since.elapsed() <= youth {
                 return Some(connection);
             }
         }
-        None
     }
 
     fn keep(&self, connection: Connection) {

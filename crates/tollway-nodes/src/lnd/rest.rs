@@ -13,7 +13,7 @@ use super::fault::{self, Fault, Trouble};
 use super::macaroon::{self, Allowed};
 use super::wire::{AddInvoice, Added, Info, Line, Refusal, State};
 use crate::http::{Answer, Call, Http, Lines, NoAnswer, Web};
-use crate::watched::{Kept, Watched};
+use crate::watched::{Kept, Unusable, Watched};
 
 /// How long lnd may take for an answer that needs no payment.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
@@ -23,21 +23,35 @@ const MACAROON: HeaderName = HeaderName::from_static("grpc-metadata-macaroon");
 #[derive(Debug)]
 pub(super) struct Rest {
     http: Http<Web>,
-    macaroon: Watched<Macaroon>,
+    macaroon: Watched<Credential>,
+}
+
+/// A macaroon, and the header in which it is shown.
+struct Credential {
+    macaroon: Macaroon,
+    header: HeaderValue,
+}
+
+/// A macaroon's file.
+fn credential(file: &[u8]) -> Result<Credential, Unusable> {
+    let macaroon = macaroon::read(file)?;
+    let text = macaroon.to_bytes().to_lower_hex_string();
+    let mut header = HeaderValue::try_from(text).expect("hexadecimal digits fit in a header");
+    header.set_sensitive(true);
+    Ok(Credential { macaroon, header })
 }
 
 impl Rest {
     pub(super) fn new(web: Web, macaroon: Kept) -> Self {
-        let macaroon = Watched::new(macaroon, macaroon::read);
-        Self { http: Http::new(web), macaroon }
+        Self { http: Http::new(web), macaroon: Watched::new(macaroon, credential) }
     }
 
     /// What the macaroon allows.
     pub(super) fn allowed(&self) -> Result<Allowed, NodeError> {
-        let macaroon = self.macaroon.now().map_err(|source| {
+        let credential = self.macaroon.now().map_err(|source| {
             fault::error(NodeErrorKind::Unauthorized, Trouble::NoMacaroon(source))
         })?;
-        Ok(Allowed::by(&macaroon))
+        Ok(Allowed::by(&credential.macaroon))
     }
 
     /// Refuses unless the wallet is open and lnd has started. Needs no permission.
@@ -127,7 +141,7 @@ impl Rest {
         if status.is_success() {
             return Ok((read(status, &body)?, clock));
         }
-        Err(Fault::Refused { refusal: refusal(status, &body)?, call: name })
+        Err(self.refused(refusal(status, &body)?, name))
     }
 
     /// Asks, once, for something that may not be done twice.
@@ -141,7 +155,15 @@ impl Rest {
         if status.is_success() {
             return read(status, &body);
         }
-        Err(Fault::Refused { refusal: refusal(status, &body)?, call: name })
+        Err(self.refused(refusal(status, &body)?, name))
+    }
+
+    /// A refusal. Where it is of the macaroon, another one may have taken its place.
+    fn refused(&self, refusal: Refusal, call: &'static str) -> Fault {
+        if refusal.is_of_the_macaroon() {
+            self.macaroon.doubt();
+        }
+        Fault::Refused { refusal, call }
     }
 
     /// The first message of a stream.
@@ -153,7 +175,10 @@ impl Rest {
         let call = self.signed(call)?;
         let Answer { status, body, .. } =
             self.http.first_line(&call).await.map_err(Fault::NoAnswer)?;
-        message(status, &body, name)
+        match message(status, &body, name) {
+            Err(Fault::Refused { refusal, call }) => Err(self.refused(refusal, call)),
+            message => message,
+        }
     }
 
     /// The messages of a stream that goes on. lnd says nothing at all before the first one.
@@ -164,11 +189,8 @@ impl Rest {
     }
 
     fn signed(&self, call: Call) -> Result<Call, Fault> {
-        let macaroon = self.macaroon.now().map_err(Fault::Macaroon)?;
-        let text = macaroon.to_bytes().to_lower_hex_string();
-        let mut value = HeaderValue::try_from(text).expect("hexadecimal digits fit in a header");
-        value.set_sensitive(true);
-        Ok(call.with(MACAROON, value))
+        let credential = self.macaroon.now().map_err(Fault::Macaroon)?;
+        Ok(call.with(MACAROON, credential.header.clone()))
     }
 }
 

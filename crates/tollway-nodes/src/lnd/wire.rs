@@ -75,6 +75,11 @@ impl Refusal {
     pub(super) fn is_already_connected(&self) -> bool {
         self.message.contains("already connected to peer")
     }
+
+    /// The macaroon does not do, or not any more.
+    pub(super) fn is_of_the_macaroon(&self) -> bool {
+        self.message.contains("permission denied") || self.message.contains("macaroon")
+    }
 }
 
 /// How a payment stands: what `/v2/router/send` and `/v2/router/track` say.

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
@@ -43,6 +44,7 @@ type Script = Arc<dyn Fn(Asked) -> Saying + Send + Sync>;
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
     folder: TempDir,
     task: tokio::task::JoinHandle<()>,
 }
@@ -89,10 +91,12 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let book = Arc::clone(&asked);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (book, count) = (Arc::clone(&asked), Arc::clone(&connections));
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Relaxed);
                 let (tls, script, book) = (tls.clone(), Arc::clone(&script), Arc::clone(&book));
                 tokio::spawn(async move {
                     match tls {
@@ -106,7 +110,7 @@ impl Fake {
                 });
             }
         });
-        Self { address, asked, folder, task }
+        Self { address, asked, connections, folder, task }
     }
 
     pub(crate) fn cert(&self) -> PathBuf {
@@ -118,6 +122,11 @@ impl Fake {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         format!("file:{}", path.display())
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
