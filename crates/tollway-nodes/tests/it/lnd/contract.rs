@@ -10,16 +10,25 @@ use tokio::sync::MutexGuard;
 use super::binary::is_there;
 use super::rig::{Pair, pair};
 
-struct Lnds {
-    payer: Arc<dyn Payer>,
-    invoicer: Arc<dyn Invoicer>,
-    pair: MutexGuard<'static, Pair>,
+/// Two nodes, and whoever pays by way of the buyer's and is paid on the seller's.
+pub(crate) struct Lnds {
+    pub(crate) payer: Arc<dyn Payer>,
+    pub(crate) invoicer: Arc<dyn Invoicer>,
+    pub(crate) pair: MutexGuard<'static, Pair>,
+}
+
+impl Lnds {
+    /// The seller's own, and this payer.
+    pub(crate) async fn paid_by(payer: Arc<dyn Payer>, pair: MutexGuard<'static, Pair>) -> Self {
+        let invoicer = pair.seller.open().await.unwrap().invoicer.unwrap();
+        Self { payer, invoicer, pair }
+    }
 }
 
 async fn lnds() -> Lnds {
     let pair = pair().await;
-    let (buyer, seller) = (pair.buyer.open().await.unwrap(), pair.seller.open().await.unwrap());
-    Lnds { payer: buyer.payer.unwrap(), invoicer: seller.invoicer.unwrap(), pair }
+    let payer = pair.buyer.open().await.unwrap().payer.unwrap();
+    Lnds::paid_by(payer, pair).await
 }
 
 #[async_trait]

@@ -3,18 +3,17 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use l402::{Invoicer, Msat, PayOrder, Payer};
+use l402::{Msat, PayOrder};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::contract::Fixture;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use crate::lnd::binary::{self, Process, free_port};
+use crate::lnd::contract::Lnds;
 use crate::lnd::rig::{Lnd, Pair, pair};
 use crate::running::open_url;
 
@@ -138,13 +137,7 @@ impl Lnbits {
     }
 }
 
-/// Both nodes, the buyer's behind an LNbits that is started once.
-struct Bought {
-    payer: Arc<dyn Payer>,
-    invoicer: Arc<dyn Invoicer>,
-    pair: MutexGuard<'static, Pair>,
-}
-
+/// It is started once.
 static STARTED: LazyLock<Mutex<Option<Lnbits>>> = LazyLock::new(Mutex::default);
 
 async fn url(pair: &Pair, key: &str) -> String {
@@ -155,26 +148,11 @@ async fn url(pair: &Pair, key: &str) -> String {
     started.as_ref().unwrap().url(key)
 }
 
-async fn bought() -> Bought {
+/// Both nodes, the buyer's behind an LNbits.
+async fn bought() -> Lnds {
     let pair = pair().await;
     let payer = open_url(&url(&pair, "adminkey").await).await.unwrap().payer.unwrap();
-    let invoicer = pair.seller.open().await.unwrap().invoicer.unwrap();
-    Bought { payer, invoicer, pair }
-}
-
-#[async_trait]
-impl Fixture for Bought {
-    fn payer(&self) -> Arc<dyn Payer> {
-        Arc::clone(&self.payer)
-    }
-
-    fn invoicer(&self) -> Arc<dyn Invoicer> {
-        Arc::clone(&self.invoicer)
-    }
-
-    async fn received(&self) -> Msat {
-        self.pair.seller.received().await
-    }
+    Lnds::paid_by(payer, pair).await
 }
 
 testkit::payer_contract!(bought, is_there);
@@ -184,7 +162,7 @@ async fn a_real_lnbits_is_paid_by_another_node_and_tells_its_books() {
     if !is_there() {
         return;
     }
-    let Bought { payer, invoicer: seller, pair } = bought().await;
+    let Lnds { payer, invoicer: seller, pair } = bought().await;
     let minute = Duration::from_secs(60);
     // So that the seller's side of the channel has something to pay with.
     let much = seller.invoice(Msat::from_sat(300_000).unwrap(), "", minute).await.unwrap();
