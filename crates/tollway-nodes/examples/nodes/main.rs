@@ -35,7 +35,7 @@ struct Row {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let (mut as_json, mut payments, mut invoices) = (false, 200, 1_000);
+    let (mut as_json, mut payments, mut invoices) = (false, 200, 3_000);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().unwrap_or_default().parse::<usize>();
