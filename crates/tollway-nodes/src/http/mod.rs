@@ -1,6 +1,7 @@
 //! HTTP/1.1 to a node. What matters here is to tell a request that was never sent from one whose
 //! answer was lost: the first is an order not given, the second a payment that may have been made.
 
+mod pace;
 mod tls;
 mod unix;
 mod web;
@@ -19,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use pace::Pace;
 pub(crate) use tls::Trust;
 pub(crate) use unix::UnixSocket;
 pub(crate) use web::Web;
@@ -53,6 +55,7 @@ pub(crate) trait Dial: fmt::Debug + Send + Sync {
 pub(crate) struct Http<D> {
     dial: D,
     idle: Arc<Pool>,
+    pace: Arc<Pace>,
 }
 
 /// Connections on which nothing is under way.
@@ -169,7 +172,7 @@ impl Call {
 
 impl<D: Dial> Http<D> {
     pub(crate) fn new(dial: D) -> Self {
-        Self { dial, idle: Arc::default() }
+        Self { dial, idle: Arc::default(), pace: Arc::default() }
     }
 
     /// Sends a call that may be carried out twice, on an idle connection if there is one. The server
@@ -272,6 +275,7 @@ impl<D: Dial> Http<D> {
         connection: &mut Connection,
         call: &Call,
     ) -> Result<Response<Incoming>, NoAnswer> {
+        self.pace.keep();
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(&call.path)
