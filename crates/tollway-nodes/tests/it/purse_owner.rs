@@ -1,6 +1,7 @@
 //! What a purse's owner is told when an order of theirs has no answer.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use l402::operator::{
@@ -8,6 +9,7 @@ use l402::operator::{
     owner_socket,
 };
 use l402::{Node, NodeErrorKind, NodeId, Sat};
+use tempfile::TempDir;
 use testkit::FakeNetwork;
 use tokio::sync::Notify;
 
@@ -48,30 +50,49 @@ impl Operator for Silent {
     }
 }
 
+/// A purse over such a node, and the owner of both.
+struct Scene {
+    owner: Arc<dyn Operator>,
+    silent: Arc<Silent>,
+    purse: Mutex<Option<Running>>,
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let (buyer, _) = FakeNetwork::pair();
+        let folder = private_folder();
+        let path = folder.path().join("purse.sock");
+        let silent = Arc::new(Silent::default());
+        let node = Node { operator: Some(Arc::clone(&silent) as _), ..buyer.both() };
+        let purse = Running::start(path.clone(), node).await;
+        let owner = purse.open().await.operator.unwrap();
+        Self { owner, silent, purse: Mutex::new(Some(purse)), path, _folder: folder }
+    }
+
+    async fn kill_when_begun(&self) {
+        self.silent.begun.notified().await;
+        let purse = self.purse.lock().unwrap().take().unwrap();
+        purse.kill().await;
+    }
+}
+
 #[tokio::test]
 async fn money_whose_order_has_no_answer_may_have_been_sent_and_other_orders_were_not_given() {
-    let (buyer, _) = FakeNetwork::pair();
-    let folder = private_folder();
-    let path = folder.path().join("purse.sock");
-    let silent = Arc::new(Silent::default());
-    let node = Node { operator: Some(Arc::clone(&silent) as _), ..buyer.both() };
-    let purse = Running::start(path.clone(), node).await;
-    let owner = purse.open().await.operator.unwrap();
+    let scene = Scene::set().await;
+    let owner = &scene.owner;
     let amount = Some(Sat::from_sat(5));
     let order = Withdrawal { address: "bcrt1q".to_owned(), amount, sat_per_vbyte: None };
     assert_eq!(owner.quote(&order).await.unwrap().fee, Some(Sat::from_sat(7)));
 
     let cannot = owner.close_channel("x", Close::Together).await.unwrap_err();
     assert!(matches!(cannot, OperateError::Node(_)), "{cannot:?}");
-    let kill = async {
-        silent.begun.notified().await;
-        purse.kill().await;
-    };
-    let (ended, ()) = tokio::join!(owner.withdraw(&order), kill);
+    let (ended, ()) = tokio::join!(owner.withdraw(&order), scene.kill_when_begun());
     assert!(matches!(ended, Err(OperateError::MayHaveSent(_))), "{ended:?}");
 
     // Nobody is there any more: nothing was ordered.
-    let _ = std::fs::remove_file(owner_socket(&path));
+    let _ = std::fs::remove_file(owner_socket(&scene.path));
     let Err(OperateError::Node(error)) = owner.withdraw(&order).await else { panic!("not sent") };
     assert_eq!(error.kind, NodeErrorKind::Unreachable);
     let remedy = std::error::Error::source(&error).unwrap().to_string();
@@ -80,13 +101,8 @@ async fn money_whose_order_has_no_answer_may_have_been_sent_and_other_orders_wer
 
 #[tokio::test]
 async fn a_channel_whose_order_has_no_answer_may_have_been_opened() {
-    let (buyer, _) = FakeNetwork::pair();
-    let folder = private_folder();
-    let path = folder.path().join("purse.sock");
-    let silent = Arc::new(Silent::default());
-    let node = Node { operator: Some(Arc::clone(&silent) as _), ..buyer.both() };
-    let purse = Running::start(path.clone(), node).await;
-    let owner = purse.open().await.operator.unwrap();
+    let scene = Scene::set().await;
+    let owner = &scene.owner;
     let order = ChannelOrder {
         peer: NodeId([2; 33]),
         at: None,
@@ -94,13 +110,9 @@ async fn a_channel_whose_order_has_no_answer_may_have_been_opened() {
         push: Sat::from_sat(0),
         public: false,
     };
-    let kill = async {
-        silent.begun.notified().await;
-        purse.kill().await;
-    };
-    let (ended, ()) = tokio::join!(owner.open_channel(&order), kill);
+    let (ended, ()) = tokio::join!(owner.open_channel(&order), scene.kill_when_begun());
     assert!(matches!(ended, Err(OperateError::MayHaveOpened(_))), "{ended:?}");
-    let _ = std::fs::remove_file(owner_socket(&path));
+    let _ = std::fs::remove_file(owner_socket(&scene.path));
     let refused = owner.open_channel(&order).await;
     assert!(matches!(refused, Err(OperateError::Node(_))), "nobody is there: {refused:?}");
 }
