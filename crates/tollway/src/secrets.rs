@@ -130,11 +130,14 @@ impl Place {
 
     /// The secret that is used from now on: one that is typed is typed twice.
     pub(crate) async fn read_new(&self, shell: &Shell) -> Result<Secret<String>, PlaceError> {
-        let secret = self.read(shell).await?;
-        if *self == Self::Terminal && typed("Again: ").await?.expose() != secret.expose() {
-            return Err(PlaceError::NotTheSame);
+        if *self != Self::Terminal {
+            return self.read(shell).await;
         }
-        Ok(secret)
+        let secret = typed("The wallet's new key: ").await?;
+        match typed("Again: ").await?.expose() == secret.expose() {
+            true => Ok(secret),
+            false => Err(PlaceError::NotTheSame),
+        }
     }
 
     /// Keeps a new secret there: in a file that was not there, for its owner only, or in the keyring.

@@ -221,7 +221,7 @@ async fn the_key_of_a_wallet_is_typed_and_not_shown() {
     let seal = || crate::run::tollway(market.folder.path(), ["wallet", "seal", "ask"]);
     for (again, code) in [("correct horse\n", 2), ("hunter2 hunter2\n", 0)] {
         let mut terminal = Terminal::run(&seal());
-        terminal.until("The wallet's key:").await;
+        terminal.until("The wallet's new key:").await;
         terminal.answer_unseen("hunter2 hunter2\n").await;
         terminal.until("Again:").await;
         terminal.answer_unseen(again).await;
