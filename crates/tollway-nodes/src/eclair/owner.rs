@@ -1,10 +1,11 @@
 //! eclair for its owner: what it is, what it has, its channels, and its wallet on the chain
 //! (<https://acinq.github.io/eclair/>).
 //!
-//! eclair answers 200 to an order for a channel whatever becomes of it, and says that in words. Why it
+//! eclair answers 200 to an order about a channel whatever becomes of it, and says that in words. Why it
 //! did not send money it says in its log alone (since 0.13, and in words before), so what it lacks the
 //! money for is not ordered.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const SENDING: Duration = Duration::from_secs(60);
 const SOON: &str = "6";
 /// What eclair says when a channel is being opened.
 const CREATED: &str = "created channel";
+/// And when one is closed, besides `ok`.
+const CLOSED: &str = "closed channel";
 /// What it says when it cannot tell whether the channel's transaction is out.
 const IN_DOUBT: &str = "while committing funding tx";
 /// How bitcoind's own refusals end, where eclair passes them on: nothing was sent then.
@@ -143,6 +146,8 @@ impl Row {
 enum Trouble {
     #[error("eclair opened no channel: {0}")]
     NotOpened(String),
+    #[error("eclair did not close the channel: {0}")]
+    NotClosed(String),
     #[error("eclair's wallet has {has} that is confirmed, and {wanted} should be sent")]
     TooLittle { has: Sat, wanted: Sat },
 }
@@ -265,9 +270,14 @@ impl Operator for Owner {
             Close::Together => "/close",
             Close::Alone => "/forceclose",
         };
-        let closed = self.api.order::<Value>(Call::form(path, &[("channelId", id)])).await;
-        closed.map_err(|fault| self.api.error(fault))?;
-        Ok(Closing::default())
+        // What became of each channel that was named.
+        let closed: Result<HashMap<String, String>, Fault> =
+            self.api.order(Call::form(path, &[("channelId", id)])).await;
+        let mut said = closed.map_err(|fault| self.api.error(fault))?.into_values();
+        match said.find(|words| words != "ok" && !words.starts_with(CLOSED)) {
+            Some(words) => Err(refusal(Trouble::NotClosed(words)).into()),
+            None => Ok(Closing::default()),
+        }
     }
 
     async fn quote(&self, order: &Withdrawal) -> Result<Quote, OperateError> {

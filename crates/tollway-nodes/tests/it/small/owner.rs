@@ -145,6 +145,7 @@ async fn eclair_tells_its_channels_and_opens_and_closes_them() {
                 json!(format!("created channel ab with fundingTxId={} and fees=1 sat", hash("cd")))
             }),
             ("/close", || json!({ "ab": "ok" })),
+            ("/forceclose", || json!({ "ab": "closing already in progress" })),
         ],
         false,
     )
@@ -164,6 +165,9 @@ async fn eclair_tells_its_channels_and_opens_and_closes_them() {
     let opened = fake.asked().into_iter().find(|asked| asked.path == "/open").unwrap();
     assert!(opened.body.contains("fundingSatoshis=200000&pushMsat=1000&announceChannel=true"));
     owner.close_channel("ab", Close::Together).await.unwrap();
+    let refused = owner.close_channel("ab", Close::Alone).await.unwrap_err();
+    let words = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(words.contains("did not close the channel: closing already"), "{words}");
     let unknown = owner.close_channel("ff", Close::Alone).await;
     assert!(matches!(unknown, Err(OperateError::NoSuchChannel { id }) if id == "ff"));
     assert_eq!(cannot(&owner.payments(1).await.unwrap_err()), "list payments");
