@@ -89,7 +89,7 @@ impl Heard {
         book.count = book.count.max(count);
     }
 
-    /// That invoice was paid, as the how many-eth.
+    /// That invoice was paid, and was the `count`th of all.
     pub(crate) fn add(&self, hash: PaymentHash, count: u64) {
         let mut book = self.book();
         book.count = book.count.max(count);
