@@ -1,6 +1,7 @@
-//! How a store does with a million bills: `cargo run --release --example million -- sqlite:/tmp/million.db`.
-//! Prints one JSON object: how long it takes to write them, to open a store that has them, to read a page
-//! at the beginning and deep inside, to add all up, to count one use meanwhile, and to forget them.
+//! How a store does with a million bills: `cargo run --release --example million -- [URL [COUNT]]`, on SQLite
+//! in a folder that is gone afterwards unless a URL names another store. Prints one JSON object: how long
+//! it takes to write them, to open a store that has them, to read a page at the beginning and deep inside,
+//! to add all up, to count one use meanwhile, and to forget them.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,7 +17,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
-    let url = arguments.next().unwrap_or_else(|| "sqlite:million.db".to_owned());
+    let folder = tempfile::tempdir()?;
+    let sqlite = || format!("sqlite:{}", folder.path().join("million.db").display());
+    let url = arguments.next().unwrap_or_else(sqlite);
     let count: u32 = arguments.next().map_or(Ok(1_000_000), |count| count.parse())?;
     let url = StoreUrl::parse(&url)?;
     let store = url.open().await?;
