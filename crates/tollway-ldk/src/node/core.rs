@@ -109,6 +109,18 @@ impl Core {
     /// The disk has failed: nothing more may leave this node.
     pub(crate) fn fail(self: &Arc<Self>, error: &rusqlite::Error) {
         tracing::error!(%error, "the node's file cannot be written: the node stops. Make room or mend the disk, and start it again; what was in flight is asked for then");
+        self.nothing_leaves();
+    }
+
+    /// There is no writer any more, by a mistake in the program.
+    pub(super) fn lose_writer(self: &Arc<Self>) {
+        tracing::error!(
+            "the node's writer panicked: the node stops. Start it again; what was in flight is asked for then"
+        );
+        self.nothing_leaves();
+    }
+
+    fn nothing_leaves(self: &Arc<Self>) {
         self.failed.store(true, Ordering::Release);
         self.drop_everything();
         self.waits.stop();

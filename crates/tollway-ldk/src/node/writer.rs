@@ -5,6 +5,7 @@
 //! every update beside it as in flight: whatever moment the process dies at, what is read back is
 //! one consistent state, and no message that depends on a later one has left.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -15,7 +16,15 @@ use crate::persist::Batch;
 
 /// Starts the thread. It ends when the queue is stopped and empty, or when the disk fails.
 pub(crate) fn start(core: Arc<Core>) -> std::io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("node-writer".into()).spawn(move || run(&core))
+    let name = "node-writer".to_owned();
+    thread::Builder::new().name(name).spawn(move || or_stop(&core, || run(&core)))
+}
+
+/// Stops the node where its writer panics: one that nobody writes for would accept payments and end none.
+fn or_stop(core: &Arc<Core>, write: impl FnOnce()) {
+    if panic::catch_unwind(AssertUnwindSafe(write)).is_err() {
+        core.lose_writer();
+    }
 }
 
 fn run(core: &Arc<Core>) {
@@ -44,5 +53,24 @@ fn release(core: &Arc<Core>, batch: &Batch) {
     }
     if !batch.writes.is_empty() {
         core.step();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use l402::NodeErrorKind;
+
+    use super::or_stop;
+    use crate::{Devnet, DevnetConfig};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_whose_writer_panics_stops_and_says_so() {
+        let devnet = Devnet::start(DevnetConfig::default()).await.unwrap();
+        let core = &devnet.nodes()[0].node.core;
+        or_stop(core, || {});
+        assert!(core.check().is_ok());
+        or_stop(core, || panic!("a mistake of ours, or of a library's"));
+        assert_eq!(core.check().unwrap_err().kind, NodeErrorKind::Storage);
+        devnet.stop().await;
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Liquidity {
     lsp: Option<(PublicKey, Lsp)>,
     offer: Option<LspOffer>,
     asked: Mutex<HashMap<LSPSRequestId, oneshot::Sender<Reply>>>,
+    /// Held while what has changed is written: two at once would count each other wrongly.
+    writing: Mutex<()>,
 }
 
 /// What LDK's part is made with.
@@ -101,7 +103,7 @@ impl Liquidity {
         lsp: Option<(PublicKey, Lsp)>,
         offer: Option<LspOffer>,
     ) -> Self {
-        Self { manager, lsp, offer, asked: Mutex::default() }
+        Self { manager, lsp, offer, asked: Mutex::default(), writing: Mutex::default() }
     }
 
     /// Whether a peer is our provider.
@@ -148,6 +150,7 @@ impl Core {
                 _ => {}
             }
         }
+        let _writing = self.liquidity.writing.lock().expect("no panic while held");
         if let Err(error) = self.liquidity.manager.persist() {
             tracing::error!(%error, "what was agreed with customers cannot be written");
         }
@@ -173,5 +176,29 @@ impl Liquidity {
                 self.told(&request_id, Err(why));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use crate::{Devnet, DevnetConfig};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_writer_and_the_heartbeat_may_both_look_after_it_at_once() {
+        let devnet = Devnet::start(DevnetConfig::default()).await.unwrap();
+        let provider = &devnet.nodes().last().unwrap().node;
+        assert!(provider.core.liquidity.is_in_use());
+        let look_after = || {
+            let core = Arc::clone(&provider.core);
+            thread::spawn(move || (0..20_000).for_each(|_| core.handle_liquidity()))
+        };
+        let threads: Vec<_> = (0..4).map(|_| look_after()).collect();
+        for thread in threads {
+            thread.join().expect("none stands in another's way");
+        }
+        devnet.stop().await;
     }
 }
