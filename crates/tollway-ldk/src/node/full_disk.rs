@@ -105,6 +105,8 @@ async fn a_payer_with_a_full_disk_stops_and_later_knows_the_truth() {
     for invoice in &invoices {
         pay(&alice, invoice, LIMIT).await.unwrap();
     }
+    // Who pays has the proof a moment before who is paid has written it down.
+    both_agree(&alice, &bob, &invoices).await;
     let (count, amount) = bob.received().unwrap();
     assert_eq!(count, invoices.len() as u64);
     assert_eq!(amount.msat(), count * 10_000);

@@ -72,7 +72,7 @@ async fn an_invoice_is_paid_by_one_of_two_payers() {
         }
         assert_eq!(paid, 1, "in round {round}");
     }
-    assert_eq!(line.node(1).received().unwrap(), (8, Msat::from_msat(80_000)));
+    until(async || line.node(1).received().unwrap() == (8, Msat::from_msat(80_000))).await;
     until(async || {
         let now = [0, 2].map(|payer| line.channel(payer).outbound.msat());
         now == [before[0] - total[0], before[1] - total[1]]
