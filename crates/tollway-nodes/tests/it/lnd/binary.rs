@@ -41,8 +41,9 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// A running lnd. It is killed, and its folder removed, when this is dropped, and also when the test's
-/// process ends in any other way: a shell holds it, and waits for the end of its standard input.
+/// A running lnd, or another server. It is killed with all that it started, and its folder removed, when
+/// this is dropped, and also when the test's process ends in any other way: a shell holds it, and waits
+/// for the end of its standard input.
 pub(crate) struct Process {
     shell: Child,
     input: Option<ChildStdin>,
@@ -52,10 +53,10 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn start(binary: &Path, folder: &Path, arguments: &[String]) -> Self {
         let hold = r#"folder=$1; shift
-            "$@" >>"$folder/log" 2>&1 </dev/null & pid=$!
+            setsid "$@" >>"$folder/log" 2>&1 </dev/null & pid=$!
             echo $pid
             read -r word
-            kill -9 $pid; wait $pid
+            kill -9 -$pid || kill -9 $pid; wait $pid
             [ "$word" = keep ] || rm -rf "$folder""#;
         let mut shell = Command::new("sh")
             .args(["-c", hold, "sh"])
